@@ -201,7 +201,7 @@ export class TarReader {
       switch (header.typeflag) {
         case flag("x"):
         case flag("g"): {
-          const parsed = parsePaxRecords((yield* this.#takeSpecialFile()).latin1Slice())
+          const parsed = parsePaxRecords((yield* this.#takeSpecialFile()).toString("latin1"))
           if (parsed === undefined) this.#fail(invalidHeader)
           if (header.typeflag === flag("x")) {
             records = parsed
@@ -325,22 +325,25 @@ export class TarReader {
 
   /** Format 1.0: decimal lines at the start of the data, in whole blocks. */
   *#readSparseMapOfData(): Generator<void, ReadonlyArray<SparseData> | undefined, void> {
-    let text = ""
-    let lines: Array<string> = []
-    let wanted = 1
-    while (lines.length < wanted) {
+    const numbers: Array<bigint | undefined> = []
+    let line = ""
+    for (let wanted = 1; numbers.length < wanted;) {
       if (this.#remaining < blockSize) this.#fail(unexpectedEnd)
       const block = yield* this.#take(blockSize)
       if (block.length < blockSize) this.#fail(unexpectedEnd)
       this.#remaining -= blockSize
-      text += block.latin1Slice()
-      lines = text.split("\n").slice(0, -1)
-      if (wanted > 1 || lines.length === 0) continue
-      const count = parseInt64(lines[0] ?? "")
-      if (count === undefined || count < 0n || count > BigInt(maxSparseEntries)) this.#fail(invalidHeader)
+      const [first = "", ...more] = block.toString("latin1").split("\n")
+      const lines = [line + first, ...more]
+      line = lines.pop() ?? ""
+      if (line.length > blockSize) return undefined
+      for (const text of lines) numbers.push(parseInt64(text))
+      const count = numbers[0]
+      if (numbers.length === 0) continue
+      if (count === undefined || count < 0n || count > BigInt(maxSparseEntries)) return undefined
       wanted = 1 + 2 * Number(count)
+      numbers.length = Math.min(numbers.length, wanted)
     }
-    return pairsOf(lines.slice(1, wanted).map(parseInt64))
+    return pairsOf(numbers.slice(1))
   }
 
   *#readOldSparseMap(draft: Draft): Generator<void, ReadonlyArray<SparseData> | undefined, void> {
@@ -401,5 +404,5 @@ export class TarReader {
 /** The text before the first NUL, one character a byte. */
 const textOf = (body: Buffer): string => {
   const end = body.indexOf(0)
-  return body.latin1Slice(0, end < 0 ? body.length : end)
+  return body.toString("latin1", 0, end < 0 ? body.length : end)
 }

@@ -27,7 +27,7 @@ export interface TarHeaderBlock {
 export const fieldText = (block: Buffer, offset: number, length: number): string => {
   let end = offset
   while (end < offset + length && block[end] !== 0) end++
-  return end === offset ? "" : block.latin1Slice(offset, end)
+  return end === offset ? "" : block.toString("latin1", offset, end)
 }
 
 const space = 0x20
@@ -42,7 +42,7 @@ const octal = (block: Buffer, offset: number, length: number): number | undefine
   let value = 0
   for (let i = start; i < end; i++) {
     const byte = block[i] ?? 0
-    if (byte === 0) return i === start ? undefined : value
+    if (byte === 0) return value
     if (byte < 0x30 || byte > 0x37) return undefined
     value = value * 8 + (byte - 0x30)
   }
@@ -84,9 +84,9 @@ const checksumMatches = (block: Buffer): boolean => {
 }
 
 const dialectOf = (block: Buffer): TarDialect => {
-  const magic = block.latin1Slice(257, 263)
-  if (magic === "ustar\0") return block.latin1Slice(508, 512) === "tar\0" ? "star" : "ustar"
-  return magic === "ustar " && block.latin1Slice(263, 265) === " \0" ? "gnu" : "v7"
+  const magic = block.toString("latin1", 257, 263)
+  if (magic === "ustar\0") return block.toString("latin1", 508, 512) === "tar\0" ? "star" : "ustar"
+  return magic === "ustar " && block.toString("latin1", 263, 265) === " \0" ? "gnu" : "v7"
 }
 
 /** The prefix of the name; undefined where a number beside it cannot be read. */
