@@ -29,15 +29,23 @@ export const readRootTable = (bytes: Uint8Array, what: string): Read<Table> => {
   return Result.flatMap(source.offsetAt(0), (at) => source.table(at))
 }
 
+/**
+ * Offsets may point at the same place many times, so a small buffer could unfold into a huge value. Builders that share strings
+ * stay far below this many times the buffer's own size.
+ */
+const unfolding = 16
+
 class Source {
   readonly #view: DataView
   readonly #bytes: Buffer
   readonly #what: string
+  #budget: number
 
   constructor(bytes: Uint8Array, what: string) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#what = what
+    this.#budget = unfolding * Math.max(bytes.length, 4096)
   }
 
   fail(offset: number, reason: string): Result.Result<never, InvalidZtoc> {
@@ -71,6 +79,8 @@ class Source {
       if (!this.inside(vector + 4, length * elementSize)) {
         return this.fail(vector, `${length} elements do not fit into the buffer`)
       }
+      this.#budget -= 4 + length * elementSize
+      if (this.#budget < 0) return this.fail(vector, "the same bytes are referred to too often")
       return Result.succeed({ first: vector + 4, length })
     })
   }

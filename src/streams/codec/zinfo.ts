@@ -46,28 +46,30 @@ const safeInt64 = (view: DataView, at: number): number | undefined => {
   return Number.isSafeInteger(value) ? value : undefined
 }
 
+const invalidBlob = (reason: string) => Result.fail(invalid("zinfo", "checkpoints", reason))
+
 /** Reads a gzip zinfo blob; the windows are views of it. */
 export const decodeGzipZinfo = (blob: Uint8Array): Result.Result<GzipZinfo, InvalidZtoc> => {
-  const fail = (reason: string) => Result.fail(invalid("zinfo", "checkpoints", reason))
-  if (blob.length === 0) return fail("empty checkpoints")
-  if (blob.length < headerSize) return fail("cannot convert blob to gzip_zinfo")
+  if (blob.length === 0) return invalidBlob("empty checkpoints")
+  if (blob.length < headerSize) return invalidBlob("cannot convert blob to gzip_zinfo")
   const view = new DataView(blob.buffer, blob.byteOffset, blob.length)
   const have = view.getInt32(0, true)
-  if (have < 1) return fail(`${have} checkpoints; at least one is needed`)
+  if (have < 1) return invalidBlob(`${have} checkpoints; at least one is needed`)
   const version = blob.length === headerSize + recordSize * have ? 2 : 1
   if (version === 1 && blob.length !== headerSize + recordSize * (have - 1)) {
-    return fail(`cannot convert blob to gzip_zinfo: ${blob.length} bytes do not hold ${have} checkpoints`)
+    return invalidBlob(`cannot convert blob to gzip_zinfo: ${blob.length} bytes do not hold ${have} checkpoints`)
   }
-  if (have > ZtocLimits.checkpoints) return fail(`${have} checkpoints; at most ${ZtocLimits.checkpoints} are read`)
+  if (have > ZtocLimits.checkpoints)
+    return invalidBlob(`${have} checkpoints; at most ${ZtocLimits.checkpoints} are read`)
   const spanSize = safeInt64(view, 4)
-  if (spanSize === undefined || spanSize < 0) return fail("span size out of range")
+  if (spanSize === undefined || spanSize < 0) return invalidBlob("span size out of range")
   const checkpoints: Array<Checkpoint> = []
   if (version === 1) checkpoints.push({ in: 10, out: 0, bits: 0, window: new Uint8Array(windowSize) })
   for (let at = headerSize; at < blob.length; at += recordSize) {
     const input = safeInt64(view, at)
     const out = safeInt64(view, at + 8)
     if (input === undefined || out === undefined)
-      return fail(`offsets of checkpoint ${checkpoints.length} out of range`)
+      return invalidBlob(`offsets of checkpoint ${checkpoints.length} out of range`)
     const window = blob.subarray(at + 17, at + recordSize)
     checkpoints.push({ in: input, out, bits: view.getUint8(at + 16), window })
   }
@@ -193,13 +195,14 @@ const digestOf = (ztoc: Ztoc, id: number): Result.Result<Digest, InvalidZtoc> =>
     : Result.fail(invalid("spans", `span_digests[${id}]`, "not a sha256 digest"))
 }
 
+const invalidCheckpoint = (i: number, reason: string) => Result.fail(invalid("spans", `checkpoints[${i}]`, reason))
+
 const checkCheckpoints = ({ checkpoints }: GzipZinfo): Result.Result<void, InvalidZtoc> => {
-  const wrong = (i: number, reason: string) => Result.fail(invalid("spans", `checkpoints[${i}]`, reason))
   for (const [i, { in: input, out, bits }] of checkpoints.entries()) {
-    if (bits > 7) return wrong(i, `${bits} unused bits of a byte`)
-    if (input < (bits === 0 ? 0 : 1)) return wrong(i, `offset ${input}`)
-    if (i === 0 && out !== 0) return wrong(i, `the first one begins at ${out} of the uncompressed stream`)
-    if (i === 0 && input > ZtocLimits.gzipHeaderBytes) return wrong(i, `a gzip header of ${input} bytes`)
+    if (bits > 7) return invalidCheckpoint(i, `${bits} unused bits of a byte`)
+    if (input < (bits === 0 ? 0 : 1)) return invalidCheckpoint(i, `offset ${input}`)
+    if (i === 0 && out !== 0) return invalidCheckpoint(i, `the first one begins at ${out} of the uncompressed stream`)
+    if (i === 0 && input > ZtocLimits.gzipHeaderBytes) return invalidCheckpoint(i, `a gzip header of ${input} bytes`)
   }
   return Result.void
 }
