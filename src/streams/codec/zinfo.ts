@@ -15,7 +15,7 @@ import {
   type Ztoc,
   ZtocLimits
 } from "../../services/Ztoc.ts"
-import { readRootTable } from "./flatbuffer.ts"
+import { readFlatbuffer } from "./flatbuffer.ts"
 
 /** Deflate can refer this far back. */
 export const windowSize = 32_768
@@ -88,23 +88,20 @@ export const encodeTarZinfo = ({ version, spanSize, size }: Omit<TarZinfo, "algo
 }
 
 export const decodeTarZinfo = (blob: Uint8Array): Result.Result<TarZinfo, InvalidZtoc> =>
-  Result.gen(function* () {
-    const table = yield* readRootTable(blob, "cannot unmarshal tar zinfo")
-    const version = yield* table.int32(0, 0)
-    const spanSize = Number(yield* table.int64(1, 0n))
-    const size = Number(yield* table.int64(2, 0n))
-    if (!Number.isSafeInteger(spanSize) || spanSize <= 0) {
-      return yield* Result.fail(invalid("zinfo", "span_size", `${spanSize} is no span size`))
-    }
-    if (!Number.isSafeInteger(size) || size < 0)
-      return yield* Result.fail(invalid("zinfo", "size", `${size} is no size`))
-    if (size / spanSize > 0x7fff_ffff) {
-      return yield* Result.fail(
-        invalid("zinfo", "span_size", `${size} bytes in spans of ${spanSize} are too many spans`)
-      )
-    }
-    return { algorithm: "uncompressed", version, spanSize, size } as const
-  }).pipe(Result.mapError((error) => (error.stage === "zinfo" ? error : invalid("zinfo", error.field, error.reason))))
+  readFlatbuffer(blob, "cannot unmarshal tar zinfo", (table) => ({
+    algorithm: "uncompressed" as const,
+    version: table.int32(0),
+    spanSize: table.size(1, "span_size"),
+    size: table.size(2, "size")
+  })).pipe(
+    Result.mapError(({ reason }) => invalid("zinfo", "cannot unmarshal tar zinfo", reason)),
+    Result.flatMap((zinfo) => {
+      if (zinfo.spanSize === 0) return Result.fail(invalid("zinfo", "span_size", "0 is no span size"))
+      if (zinfo.size / zinfo.spanSize <= 0x7fff_ffff) return Result.succeed(zinfo)
+      const reason = `${zinfo.size} bytes in spans of ${zinfo.spanSize} are too many spans`
+      return Result.fail(invalid("zinfo", "span_size", reason))
+    })
+  )
 
 /** Opens the zinfo inside a ztoc by its algorithm. */
 export const zinfoOf = (ztoc: Ztoc): Result.Result<Zinfo, InvalidZtoc> => {
@@ -180,6 +177,7 @@ export const spansOf = (
       )
     }
     if (zinfo.algorithm === "gzip") yield* checkCheckpoints(zinfo)
+    yield* checkEntries(ztoc)
     const bounds = boundsOf(zinfo, ztoc.compressedArchiveSize, ztoc.uncompressedArchiveSize)
     const spans: Array<Span> = []
     for (const [id, bound] of bounds.entries()) {
@@ -187,6 +185,14 @@ export const spansOf = (
     }
     return { zinfo, spans }
   })
+
+/** Data of a file lie inside the archive. */
+const checkEntries = ({ entries, uncompressedArchiveSize }: Ztoc): Result.Result<void, InvalidZtoc> => {
+  const outside = entries.findIndex(({ offset, size }) => size > 0 && offset + size > uncompressedArchiveSize)
+  if (outside < 0) return Result.void
+  const reason = `its data end behind the archive's ${uncompressedArchiveSize} bytes`
+  return Result.fail(invalid("toc", `entry ${outside}`, reason))
+}
 
 const digestOf = (ztoc: Ztoc, id: number): Result.Result<Digest, InvalidZtoc> => {
   const digest = ztoc.spanDigests[id] ?? ""

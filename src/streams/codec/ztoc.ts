@@ -5,7 +5,7 @@
 import { Result } from "effect"
 import { Builder } from "flatbuffers"
 import { InvalidZtoc, type TocEntry, type Ztoc, ZtocLimits } from "../../services/Ztoc.ts"
-import { readRootTable, type Table } from "./flatbuffer.ts"
+import { readFlatbuffer, type Table } from "./flatbuffer.ts"
 
 const algorithmNumbers = new Map([
   ["gzip", 1],
@@ -119,84 +119,50 @@ const writeOffsets = (builder: Builder, offsets: ReadonlyArray<number>): number 
 const invalid = (field: string, reason: string) => Result.fail(new InvalidZtoc({ stage: "unmarshal", field, reason }))
 
 /** Reads a ztoc of at most 512 MiB. Entries stay in the order they are stored in; `Ztoc.checkpoints` is a view. */
-export const decodeZtoc = (bytes: Uint8Array): Result.Result<Ztoc, InvalidZtoc> =>
-  Result.gen(function* () {
-    if (bytes.length > ZtocLimits.ztocBytes) {
-      return yield* invalid("size", `${bytes.length} bytes; at most ${ZtocLimits.ztocBytes} are read`)
-    }
-    const root = yield* readRootTable(bytes, "cannot unmarshal ztoc")
-    const toc = yield* root.table(4)
-    if (toc === undefined) return yield* invalid("toc", "cannot unmarshal ztoc: the table is missing")
-    const compression = yield* root.table(5)
-    if (compression === undefined) {
-      return yield* invalid("compression_info", "cannot unmarshal ztoc: the table is missing")
-    }
-    const entries = yield* readEntries(toc)
-    yield* layoutEntries(entries)
-    return {
-      version: yield* root.string(0),
-      buildToolIdentifier: yield* root.string(1),
-      compressedArchiveSize: yield* count(root, 2, "compressed_archive_size"),
-      uncompressedArchiveSize: yield* count(root, 3, "uncompressed_archive_size"),
-      entries,
-      compressionAlgorithm: algorithmName(yield* compression.int8(0, gzip)),
-      maxSpanId: yield* compression.int32(1, 0),
-      spanDigests: yield* compression.strings(2),
-      checkpoints: yield* compression.bytes(3)
-    }
-  })
+export const decodeZtoc = (bytes: Uint8Array): Result.Result<Ztoc, InvalidZtoc> => {
+  if (bytes.length > ZtocLimits.ztocBytes) {
+    return invalid("size", `${bytes.length} bytes; at most ${ZtocLimits.ztocBytes} are read`)
+  }
+  const ztoc = readFlatbuffer(bytes, "cannot unmarshal ztoc", readZtoc)
+  return Result.flatMap(ztoc, (read) => Result.map(layoutEntries(read.entries), () => read))
+}
 
-const maxSafe = BigInt(Number.MAX_SAFE_INTEGER)
+const readZtoc = (root: Table): Ztoc => {
+  const toc = root.table(4, "toc")
+  const compression = root.table(5, "compression_info")
+  return {
+    version: root.string(0),
+    buildToolIdentifier: root.string(1),
+    compressedArchiveSize: root.size(2, "compressed_archive_size"),
+    uncompressedArchiveSize: root.size(3, "uncompressed_archive_size"),
+    entries: toc.tables(0, ZtocLimits.entries, readEntry),
+    compressionAlgorithm: algorithmName(compression.int8(0, gzip)),
+    maxSpanId: compression.int32(1),
+    spanDigests: compression.strings(2),
+    checkpoints: compression.bytes(3)
+  }
+}
 
-/** A size or offset: not negative, and exact as a number. */
-const count = (table: Table, slot: number, field: string): Result.Result<number, InvalidZtoc> =>
-  Result.flatMap(table.int64(slot, 0n), (value) =>
-    value >= 0n && value <= maxSafe ? Result.succeed(Number(value)) : invalid(field, `${value} is out of range`)
-  )
-
-const readEntries = (toc: Table): Result.Result<ReadonlyArray<TocEntry>, InvalidZtoc> =>
-  Result.gen(function* () {
-    const metadata = yield* toc.tables(0)
-    if (metadata.length > ZtocLimits.entries) {
-      return yield* invalid("metadata", `${metadata.length} entries; at most ${ZtocLimits.entries} are read`)
-    }
-    const entries: Array<TocEntry> = []
-    for (let i = 0; i < metadata.length; i++) entries.push(yield* readEntry(yield* metadata.at(i)))
-    return entries
-  })
-
-const readEntry = (table: Table): Result.Result<TocEntry, InvalidZtoc> =>
-  Result.gen(function* () {
-    return {
-      name: yield* table.string(0),
-      type: yield* table.string(1),
-      offset: yield* count(table, 2, "uncompressed_offset"),
-      size: yield* count(table, 3, "uncompressed_size"),
-      linkname: yield* table.string(4),
-      mode: yield* table.int64(5, 0n),
-      uid: yield* table.uint32(6, 0),
-      gid: yield* table.uint32(7, 0),
-      uname: yield* table.string(8),
-      gname: yield* table.string(9),
-      modTime: yield* table.string(10),
-      devmajor: yield* table.int64(11, 0n),
-      devminor: yield* table.int64(12, 0n),
-      pax: yield* readPax(table)
-    }
-  })
+const readEntry = (table: Table): TocEntry => ({
+  name: table.string(0),
+  type: table.string(1),
+  offset: table.size(2, "uncompressed_offset"),
+  size: table.size(3, "uncompressed_size"),
+  linkname: table.string(4),
+  mode: table.int64(5),
+  uid: table.uint32(6),
+  gid: table.uint32(7),
+  uname: table.string(8),
+  gname: table.string(9),
+  modTime: table.string(10),
+  devmajor: table.int64(11),
+  devminor: table.int64(12),
+  pax: readPax(table)
+})
 
 /** Records in ascending key order; of a repeated key the last wins. */
-const readPax = (table: Table): Result.Result<TocEntry["pax"], InvalidZtoc> =>
-  Result.gen(function* () {
-    const records = yield* table.tables(13)
-    if (records.length === 0) return []
-    const pax = new Map<string, string>()
-    for (let i = 0; i < records.length; i++) {
-      const record = yield* records.at(i)
-      pax.set(yield* record.string(0), yield* record.string(1))
-    }
-    return sortedPax(pax)
-  })
+const readPax = (table: Table): TocEntry["pax"] =>
+  sortedPax(new Map(table.tables(13, ZtocLimits.entries, (record) => [record.string(0), record.string(1)] as const)))
 
 /** PAX records as a ztoc stores them: by ascending bytes of the keys. */
 export const sortedPax = (records: ReadonlyMap<string, string>): TocEntry["pax"] =>
