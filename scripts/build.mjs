@@ -1,0 +1,64 @@
+/**
+ * Builds dist: the library module by module (.js, .d.ts, source maps), and each executable as one minified bundle behind a
+ * small launcher. Workers stand twice: beside their modules for the library, and beside the bundles for the executables,
+ * because both find a worker by its file name relative to themselves.
+ */
+import { execFileSync } from "node:child_process"
+import { chmodSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import * as path from "node:path"
+import { fileURLToPath } from "node:url"
+import { rolldown } from "rolldown"
+
+const root = fileURLToPath(new URL("../", import.meta.url))
+const dist = path.join(root, "dist")
+const executables = ["soci", "daemon"]
+
+/** Native code cannot be bundled; redis is an optional peer of a module that we do not use. */
+const external = [/^node:/, "koffi", "fuse-native", "redis"]
+
+const emitLibrary = () => {
+  rmSync(dist, { recursive: true, force: true })
+  execFileSync(path.join(root, "node_modules", ".bin", "tsc"), ["-p", "tsconfig.build.json"], {
+    cwd: root,
+    stdio: "inherit"
+  })
+}
+
+const bundle = async (entry, name) => {
+  const build = await rolldown({ input: path.join(root, entry), cwd: root, platform: "node", external })
+  await build.write({
+    file: path.join(dist, "main", name),
+    format: "esm",
+    codeSplitting: false,
+    minify: true,
+    keepNames: true,
+    sourcemap: true
+  })
+  await build.close()
+}
+
+/** The launcher replaces what tsc made of the entry: nobody imports an executable. */
+const writeLauncher = (name) => {
+  const emitted = path.join(dist, "main", `${name}.js`)
+  for (const extra of [".d.ts", ".d.ts.map", ".js.map"]) rmSync(path.join(dist, "main", name + extra), { force: true })
+  const template = readFileSync(path.join(root, "scripts", "build", "launcher.mjs"), "utf8")
+  writeFileSync(emitted, template.replace("program.bundle.js", `${name}.bundle.js`))
+  chmodSync(emitted, 0o755)
+}
+
+const buildExecutable = async (name) => {
+  const entry = `src/main/${name}.ts`
+  if (!existsSync(path.join(root, entry))) return console.error(`build: there is no ${entry}, so no ${name}.js`)
+  await bundle(entry, `${name}.bundle.js`)
+  writeLauncher(name)
+}
+
+const workers = globSync("src/**/*Worker.ts", { cwd: root })
+const names = workers.map((worker) => path.basename(worker, ".ts"))
+const twice = names.find((name, at) => names.indexOf(name) !== at)
+if (twice !== undefined)
+  throw new Error(`two workers are called ${twice}.ts: beside the bundles they need different names`)
+
+emitLibrary()
+for (const worker of workers) await bundle(worker, `${path.basename(worker, ".ts")}.js`)
+for (const name of executables) await buildExecutable(name)
