@@ -1,7 +1,7 @@
 /**
  * The header of a gzip member (RFC 1952, section 2.3), with the limits that the reference's reader has (ztoc spec, 3.4).
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { crc32 } from "node:zlib"
 
 const flagHeaderCrc = 0x02

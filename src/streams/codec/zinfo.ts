@@ -3,7 +3,6 @@
  * sections 3, 4 and 9.1). Nothing in a blob is believed before it was compared with the layer's size and with its neighbours.
  */
 import { Result } from "effect"
-import { Builder } from "flatbuffers"
 import type { Digest } from "../../services/Descriptor.ts"
 import {
   type Checkpoint,
@@ -16,30 +15,10 @@ import {
   ZtocLimits
 } from "../../services/Ztoc.ts"
 import { readFlatbuffer } from "./flatbuffer.ts"
-
-/** Deflate can refer this far back. */
-export const windowSize = 32_768
-const headerSize = 12
-const recordSize = 17 + windowSize
+import { headerSize, recordSize, windowSize } from "./zinfoWriter.ts"
 
 const invalid = (stage: InvalidZtoc["stage"], field: string, reason: string) =>
   new InvalidZtoc({ stage, field, reason })
-
-/** A gzip zinfo blob, version 2 or 1 as `zinfo.version` says. */
-export const encodeGzipZinfo = (zinfo: Pick<GzipZinfo, "version" | "spanSize" | "checkpoints">): Uint8Array => {
-  const stored = zinfo.version === 1 ? zinfo.checkpoints.slice(1) : zinfo.checkpoints
-  const blob = Buffer.alloc(headerSize + recordSize * stored.length)
-  blob.writeInt32LE(zinfo.checkpoints.length, 0)
-  blob.writeBigInt64LE(BigInt(zinfo.spanSize), 4)
-  stored.forEach(({ in: input, out, bits, window }, i) => {
-    const at = headerSize + recordSize * i
-    blob.writeBigInt64LE(BigInt(input), at)
-    blob.writeBigInt64LE(BigInt(out), at + 8)
-    blob.writeUInt8(bits, at + 16)
-    blob.set(window, at + 17)
-  })
-  return blob
-}
 
 const safeInt64 = (view: DataView, at: number): number | undefined => {
   const value = Number(view.getBigInt64(at, true))
@@ -74,17 +53,6 @@ export const decodeGzipZinfo = (blob: Uint8Array): Result.Result<GzipZinfo, Inva
     checkpoints.push({ in: input, out, bits: view.getUint8(at + 16), window })
   }
   return Result.succeed({ algorithm: "gzip", version, spanSize, checkpoints })
-}
-
-/** The zinfo blob of a plain tar: a flatbuffer of version, span size and size. */
-export const encodeTarZinfo = ({ version, spanSize, size }: Omit<TarZinfo, "algorithm">): Uint8Array => {
-  const builder = new Builder(64)
-  builder.startObject(3)
-  builder.addFieldInt32(0, version, 0)
-  builder.addFieldInt64(1, BigInt(spanSize), 0n)
-  builder.addFieldInt64(2, BigInt(size), 0n)
-  builder.finish(builder.endObject())
-  return builder.asUint8Array()
 }
 
 export const decodeTarZinfo = (blob: Uint8Array): Result.Result<TarZinfo, InvalidZtoc> =>

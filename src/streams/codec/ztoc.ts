@@ -3,15 +3,9 @@
  * reference's writer: the order of the calls below decides the layout.
  */
 import { Result } from "effect"
-import { Builder } from "flatbuffers"
 import { InvalidZtoc, type TocEntry, type Ztoc, ZtocLimits } from "../../services/Ztoc.ts"
 import { readFlatbuffer, type Table } from "./flatbuffer.ts"
-
-const algorithmNumbers = new Map([
-  ["gzip", 1],
-  ["uncompressed", 2]
-])
-const gzip = 1
+import { algorithmNumbers, gzipAlgorithm, sortedPax, writeZtoc } from "./ztocWriter.ts"
 
 const algorithmName = (number: number): string => {
   for (const [name, value] of algorithmNumbers) if (value === number) return name
@@ -34,88 +28,6 @@ export const encodeZtoc = (ztoc: Ztoc): Result.Result<Uint8Array, UnwritableZtoc
   })
 }
 
-const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
-  const builder = new Builder(ztoc.checkpoints.length + 256 * ztoc.entries.length + 4096)
-  const version = writeString(builder, ztoc.version)
-  const buildTool = writeString(builder, ztoc.buildToolIdentifier)
-  const metadata = writeOffsets(
-    builder,
-    ztoc.entries
-      .toReversed()
-      .map((entry) => writeEntry(builder, entry))
-      .toReversed()
-  )
-  builder.startObject(1)
-  builder.addFieldOffset(0, metadata, 0)
-  const toc = builder.endObject()
-  const checkpoints = builder.createByteVector(ztoc.checkpoints)
-  const digests = writeOffsets(
-    builder,
-    ztoc.spanDigests.map((digest) => writeString(builder, digest))
-  )
-  builder.startObject(4)
-  builder.addFieldInt32(1, ztoc.maxSpanId, 0)
-  builder.addFieldOffset(2, digests, 0)
-  builder.addFieldOffset(3, checkpoints, 0)
-  builder.addFieldInt8(0, algorithm, gzip)
-  const compression = builder.endObject()
-  builder.startObject(6)
-  builder.addFieldOffset(0, version, 0)
-  builder.addFieldOffset(1, buildTool, 0)
-  builder.addFieldOffset(4, toc, 0)
-  builder.addFieldInt64(2, BigInt(ztoc.compressedArchiveSize), 0n)
-  builder.addFieldInt64(3, BigInt(ztoc.uncompressedArchiveSize), 0n)
-  builder.addFieldOffset(5, compression, 0)
-  builder.finish(builder.endObject())
-  return builder.asUint8Array()
-}
-
-const writeEntry = (builder: Builder, entry: TocEntry): number => {
-  const name = writeString(builder, entry.name)
-  const type = writeString(builder, entry.type)
-  const linkname = writeString(builder, entry.linkname)
-  const uname = writeString(builder, entry.uname)
-  const gname = writeString(builder, entry.gname)
-  const modTime = writeString(builder, entry.modTime)
-  const pax = writeOffsets(
-    builder,
-    entry.pax.map(([key, value]) => writePaxRecord(builder, key, value))
-  )
-  builder.startObject(14)
-  builder.addFieldOffset(0, name, 0)
-  builder.addFieldOffset(1, type, 0)
-  builder.addFieldInt64(2, BigInt(entry.offset), 0n)
-  builder.addFieldInt64(3, BigInt(entry.size), 0n)
-  builder.addFieldOffset(4, linkname, 0)
-  builder.addFieldInt64(5, entry.mode, 0n)
-  builder.addFieldInt32(6, entry.uid | 0, 0)
-  builder.addFieldInt32(7, entry.gid | 0, 0)
-  builder.addFieldOffset(8, uname, 0)
-  builder.addFieldOffset(9, gname, 0)
-  builder.addFieldOffset(10, modTime, 0)
-  builder.addFieldInt64(11, entry.devmajor, 0n)
-  builder.addFieldInt64(12, entry.devminor, 0n)
-  builder.addFieldOffset(13, pax, 0)
-  return builder.endObject()
-}
-
-const writePaxRecord = (builder: Builder, key: string, value: string): number => {
-  const keyAt = writeString(builder, key)
-  const valueAt = writeString(builder, value)
-  builder.startObject(2)
-  builder.addFieldOffset(0, keyAt, 0)
-  builder.addFieldOffset(1, valueAt, 0)
-  return builder.endObject()
-}
-
-const writeString = (builder: Builder, text: string): number => builder.createString(Buffer.from(text, "latin1"))
-
-const writeOffsets = (builder: Builder, offsets: ReadonlyArray<number>): number => {
-  builder.startVector(4, offsets.length, 4)
-  for (let i = offsets.length - 1; i >= 0; i--) builder.addOffset(offsets[i] ?? 0)
-  return builder.endVector()
-}
-
 const invalid = (field: string, reason: string) => Result.fail(new InvalidZtoc({ stage: "unmarshal", field, reason }))
 
 /** Reads a ztoc of at most 512 MiB. Entries stay in the order they are stored in; `Ztoc.checkpoints` is a view. */
@@ -136,7 +48,7 @@ const readZtoc = (root: Table): Ztoc => {
     compressedArchiveSize: root.size(2, "compressed_archive_size"),
     uncompressedArchiveSize: root.size(3, "uncompressed_archive_size"),
     entries: toc.tables(0, ZtocLimits.entries, readEntry),
-    compressionAlgorithm: algorithmName(compression.int8(0, gzip)),
+    compressionAlgorithm: algorithmName(compression.int8(0, gzipAlgorithm)),
     maxSpanId: compression.int32(1),
     spanDigests: compression.strings(2),
     checkpoints: compression.bytes(3)
@@ -163,10 +75,6 @@ const readEntry = (table: Table): TocEntry => ({
 /** Records in ascending key order; of a repeated key the last wins. */
 const readPax = (table: Table): TocEntry["pax"] =>
   sortedPax(new Map(table.tables(13, ZtocLimits.entries, (record) => [record.string(0), record.string(1)] as const)))
-
-/** PAX records as a ztoc stores them: by ascending bytes of the keys. */
-export const sortedPax = (records: ReadonlyMap<string, string>): TocEntry["pax"] =>
-  records.size === 0 ? [] : [...records].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
 
 /** An entry and where its headers begin: behind the data of the entry before it. */
 export interface PlacedEntry {
