@@ -67,7 +67,7 @@ describe("the house", () => {
     expectNone(below("streams/codec/"), ({ code }) =>
       [...code.matchAll(effectImport)]
         .map((match) => match[1] ?? "")
-        .filter((names) => names.replaceAll(/[{}\s]|type /g, "") !== "Result")
+        .filter((names) => names.replaceAll(/\* as |type |[{}\s]/g, "") !== "Result")
     )
   })
 
