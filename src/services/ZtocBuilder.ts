@@ -1,9 +1,9 @@
 /**
  * Builds ztocs: one pass over the compressed layer, off the main thread.
  *
- * Memory for one build is the compressed chunks in flight (at most 8 of 256 KiB), a fixed inflate buffer of about 1 MiB, 32785
- * bytes for each checkpoint and about 300 bytes for each tar entry; it does not depend on the layer's size otherwise.
- * As many builds run at the same time as there are cores; more wait. Interruption stops the inflating thread at once.
+ * Memory for one build is the compressed chunks in flight (2 MiB), the output buffer of the inflater (288 KiB), 32785 bytes for each
+ * checkpoint (twice while the ztoc is written) and about 700 bytes for each tar entry; it does not depend on the layer's size
+ * otherwise. As many builds run at the same time as there are cores; more wait. Interruption ends a build at once and leaves nothing.
  */
 import { Context, type Effect, Schema, type Stream } from "effect"
 import type { Digest } from "./Descriptor.ts"
@@ -16,11 +16,9 @@ export const defaultBuildToolIdentifier = "AWS SOCI CLI v0.2"
 export interface ZtocBuildOptions {
   /** What the layer's media type declares. */
   readonly compression: LayerCompression
-  /** Uncompressed bytes; 0 starts a span at each deflate block. */
+  /** Uncompressed bytes; for gzip, 0 starts a span at each deflate block. */
   readonly spanSize: number
   readonly buildToolIdentifier: string
-  /** Called now and then with the compressed bytes consumed so far. */
-  readonly onProgress?: (compressedBytes: number) => void
 }
 
 export interface BuiltZtoc {
@@ -31,11 +29,15 @@ export interface BuiltZtoc {
   /** Digest and size of the compressed layer that went by. */
   readonly layerDigest: Digest
   readonly layerSize: number
-  /** Digest of the uncompressed stream, for the diff ID; all of it, padding included. */
+  /** Bytes of the uncompressed stream, all of it: also what follows the end of the archive. */
   readonly uncompressedSize: number
   /** No entry has an extended attribute and none is an opaque marker (index-and-artifacts, 4.6). */
   readonly withoutXattrs: boolean
 }
+
+export type ZtocBuildEvent =
+  | { readonly _tag: "Progress"; readonly compressedBytes: number; readonly uncompressedBytes: number }
+  | { readonly _tag: "Built"; readonly ztoc: BuiltZtoc }
 
 /** The layer is packed in a way no ztoc can describe; callers skip it. */
 export class UnsupportedCompression extends Schema.TaggedError<UnsupportedCompression>()("UnsupportedCompression", {
@@ -46,10 +48,11 @@ export class UnsupportedCompression extends Schema.TaggedError<UnsupportedCompre
   }
 }
 
-/** The layer is not valid gzip or tar, or breaks a limit. */
+/** The layer is not valid gzip or tar, breaks a limit, or cannot be built with these options. */
 export class InvalidLayer extends Schema.TaggedError<InvalidLayer>()("InvalidLayer", {
-  /** What refused it: the decompressor or the tar reader. */
+  /** What refused it. */
   stage: Schema.Literals(["options", "gzip", "tar", "marshal"]),
+  /** The text of the reference, where it has one for the case. */
   reason: Schema.String,
   /** Offset in the compressed layer (gzip) or in the uncompressed stream (tar). */
   offset: Schema.Number
@@ -77,5 +80,10 @@ export class ZtocBuilder extends Context.Service<
       layer: Stream.Stream<Uint8Array, E, R>,
       options: ZtocBuildOptions
     ): Effect.Effect<BuiltZtoc, ZtocBuildError | E, R>
+    /** The same with progress; the last event is `Built`. A consumer that is slow slows the build. */
+    events<E, R>(
+      layer: Stream.Stream<Uint8Array, E, R>,
+      options: ZtocBuildOptions
+    ): Stream.Stream<ZtocBuildEvent, ZtocBuildError | E, R>
   }
 >()("effect-soci/services/ZtocBuilder") {}

@@ -178,7 +178,13 @@ const assemble = (
       algorithmNumbers.get(compression) ?? gzipAlgorithm
     )
     const { entries, withoutXattrs } = listing
-    return { ztoc: new Uint8Array(ztoc), spans: spanDigests.length, entries: entries.length, uncompressedSize, withoutXattrs }
+    return {
+      ztoc: new Uint8Array(ztoc),
+      spans: spanDigests.length,
+      entries: entries.length,
+      uncompressedSize,
+      withoutXattrs
+    }
   } catch (error) {
     if (!(error instanceof Error && error.message.includes("cannot grow buffer"))) throw error
     return { stage: "marshal", reason: "cannot marshal Ztoc to flatbuffers", offset: size }
