@@ -56,3 +56,13 @@ export class ContentMismatch extends Schema.TaggedError<ContentMismatch>()("Cont
     )
   }
 }
+
+/** A text that names no platform. */
+export class InvalidPlatform extends Schema.TaggedError<InvalidPlatform>()("InvalidPlatform", {
+  input: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `"${this.input}" is not a platform: ${this.reason}. Expected os[/architecture[/variant]], such as linux/arm64`
+  }
+}

@@ -56,3 +56,8 @@ export class MalformedDocument extends Schema.TaggedError<MalformedDocument>()("
     return `${this.document} cannot be read: ${this.reason}`
   }
 }
+
+/** Checks parsed JSON against the schemas, as the codecs of these documents need it. */
+export const checkManifest = Schema.decodeUnknownResult(Manifest)
+export const checkImageIndex = Schema.decodeUnknownResult(ImageIndex)
+export const checkImageConfig = Schema.decodeUnknownResult(ImageConfig)

@@ -33,6 +33,10 @@ export type LayerCompression = "gzip" | "uncompressed" | "unknown" | "zstd" | ""
 
 const dockerLayer = /^application\/vnd\.docker\.image\.rootfs\.(?:foreign\.)?diff\.tar(?:\.(gzip|zstd))?$/
 const ociLayerPrefix = "application/vnd.oci.image.layer."
+const ociLayerBases: ReadonlyArray<string | undefined> = [
+  MediaType.ociLayer,
+  "application/vnd.oci.image.layer.nondistributable.v1.tar"
+]
 
 /** Whether the type names an image layer at all (index-and-artifacts, 4.3). */
 export const isLayerType = (mediaType: string): boolean =>
@@ -48,6 +52,7 @@ export const layerCompression = (mediaType: string): LayerCompression | undefine
   if (!isLayerType(mediaType)) return undefined
   const [base, ...suffixes] = mediaType.split("+")
   if (!base?.startsWith(ociLayerPrefix)) return ""
+  if (!ociLayerBases.includes(base)) return undefined
   if (suffixes.length === 0) return mediaType === MediaType.ociLayer ? "uncompressed" : ""
   const last = suffixes.toSorted().at(-1)
   return last === "gzip" || last === "zstd" ? last : ""
