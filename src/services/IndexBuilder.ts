@@ -1,0 +1,109 @@
+/**
+ * Builds SOCI indexes for images and converts images to carry them (index-and-artifacts spec, sections 4 and 5).
+ *
+ * Everything that is made goes into the `ContentStore`: ztocs, the index, rewritten manifests. Nothing depends on the clock or on the
+ * order in which layers finish, so a second run gives the same digests and finds its content there. Layers are built at the same time,
+ * as many as there are threads for; one failure ends the others. What was finished before a failure stays and is found by the next run.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { PlatformManifest } from "./ArtifactSource.ts"
+import type { ContentStoreError } from "./ContentStore.ts"
+import type { ContentMismatch, Descriptor, Platform } from "./Descriptor.ts"
+import type { ImageSourceError, SourceImage } from "./ImageSource.ts"
+import type { SociIndexVersion } from "./SociIndex.ts"
+
+/** A layer that gets no ztoc, and why. */
+export interface SkippedLayer {
+  readonly layer: Descriptor
+  readonly reason: "too small" | "unsupported"
+  readonly message: string
+}
+
+export type IndexBuildEvent =
+  | { readonly _tag: "LayerSkipped"; readonly skipped: SkippedLayer }
+  | { readonly _tag: "LayerProgress"; readonly layer: Descriptor; readonly compressedBytes: number }
+  | { readonly _tag: "LayerBuilt"; readonly layer: Descriptor; readonly ztoc: Descriptor }
+
+export interface IndexBuildOptions {
+  /** Uncompressed bytes of a span; 4 MiB unless given. */
+  readonly spanSize: number
+  /** Compressed bytes; a smaller layer gets no ztoc. */
+  readonly minLayerSize: number
+  readonly buildToolIdentifier: string
+  /** Marks layers that have no extended attributes (experimental in the reference). */
+  readonly xattrOptimization: boolean
+  readonly onEvent?: (event: IndexBuildEvent) => Effect.Effect<void>
+}
+
+export interface BuiltIndex {
+  /** The index as it is stored; with the artifact type. */
+  readonly descriptor: Descriptor
+  readonly version: SociIndexVersion
+  readonly platform: Platform
+  /** The image manifest it is for. */
+  readonly manifest: Descriptor
+  /** Ztoc descriptors in layer order. */
+  readonly ztocs: ReadonlyArray<Descriptor>
+  readonly skipped: ReadonlyArray<SkippedLayer>
+}
+
+export interface ConvertedImage {
+  /** The new image index. */
+  readonly descriptor: Descriptor
+  readonly indexes: ReadonlyArray<BuiltIndex>
+}
+
+/** No layer of the image got a ztoc. */
+export class EmptyIndex extends Schema.TaggedError<EmptyIndex>()("EmptyIndex", {
+  image: Schema.String,
+  platform: Schema.String,
+  reasons: Schema.Array(Schema.String)
+}) {
+  override get message(): string {
+    return "no ztocs created, all layers either skipped or produced errors"
+  }
+}
+
+/** A layer could not be built; the text begins as the reference's. */
+export class LayerBuildFailed extends Schema.TaggedError<LayerBuildFailed>()("LayerBuildFailed", {
+  image: Schema.String,
+  layer: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `errors encountered while building soci layers; ${reason}`
+  }
+}
+
+/** The image cannot be converted as it is. */
+export class ConversionRefused extends Schema.TaggedError<ConversionRefused>()("ConversionRefused", {
+  image: Schema.String,
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `${this.image} cannot be converted: ${this.reason}`
+  }
+}
+
+export type IndexBuildError = EmptyIndex | LayerBuildFailed | ContentStoreError | ContentMismatch | ImageSourceError
+
+export class IndexBuilder extends Context.Service<
+  IndexBuilder,
+  {
+    /** The index of one platform's manifest: v1 refers to the manifest, v2 stands alone. */
+    build(
+      image: SourceImage,
+      target: PlatformManifest & { readonly platform: Platform },
+      version: SociIndexVersion,
+      options: IndexBuildOptions
+    ): Effect.Effect<BuiltIndex, IndexBuildError>
+
+    /** An image index with annotated manifests and their v2 indexes. Platforms whose layers are all skipped stay without one. */
+    convert(
+      image: SourceImage,
+      platforms: ReadonlyArray<Platform>,
+      options: IndexBuildOptions
+    ): Effect.Effect<ConvertedImage, IndexBuildError | ConversionRefused>
+  }
+>()("effect-soci/services/IndexBuilder") {}
