@@ -6,7 +6,7 @@
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { PlatformManifest } from "./ArtifactSource.ts"
-import type { Digest } from "./Descriptor.ts"
+import { Digest } from "./Descriptor.ts"
 import type { SourceImage } from "./ImageSource.ts"
 
 export const LayerUnpackState = Schema.Literals(["InProgress", "Claimed", "Done", "Failed", "Cancelled"])
