@@ -27,6 +27,8 @@ export type ImageSourceError = RegistryError | ContentStoreError | ContentMismat
 export interface SourceImage {
   readonly name: ImageName
   readonly target: Descriptor
+  /** The descriptor of a manifest or index of the image's repository or layout of which only the digest is known. */
+  resolveDigest(digest: Digest): Effect.Effect<Descriptor, ImageSourceError>
   /** A document of at most 4 MiB, verified. */
   readDocument(descriptor: Descriptor): Effect.Effect<Uint8Array, ImageSourceError>
   /** A whole blob, verified at its end. */
