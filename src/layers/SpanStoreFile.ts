@@ -1,0 +1,121 @@
+/**
+ * Keeps the spans of each open layer in a sparse file below one directory.
+ *
+ * Layers are shared by what they are read with: their digest and all of the ztoc that says how bytes become content. Two ztocs of one
+ * layer never share a file: nothing but its own ztoc vouches for what a file holds, and a ztoc may come from anybody.
+ */
+import { Effect, Equal, Exit, Hash, Layer, RcMap, Scope, Semaphore } from "effect"
+import { createHash } from "node:crypto"
+import { availableParallelism } from "node:os"
+import { Inflate } from "../services/Inflate.ts"
+import type { RemoteBlob } from "../services/RemoteBlob.ts"
+import { type LayerToOpen, SpanStore, type SpanStoreFailed } from "../services/SpanStore.ts"
+import { InvalidZtoc, type Ztoc } from "../services/Ztoc.ts"
+import { openLayer } from "./spans/openLayer.ts"
+import { sweepSpanFiles } from "./spans/SpanFile.ts"
+
+export interface SpanStoreOptions {
+  /** Made with mode 0700 where it is missing. Layers have directories of their own in it as long as they are open. */
+  readonly directory: string
+  /** Requests of one layer at the same time; 4. */
+  readonly requestsPerLayer?: number
+  /** Compressed bytes that one request asks for, unless a single span is larger; 16 MiB. */
+  readonly requestBytes?: number
+  /** Compressed bytes read ahead of a sequential reader; 16 MiB, 0 for none. */
+  readonly readAheadBytes?: number
+  /** How often a span with wrong bytes is fetched again; 3. */
+  readonly verificationRetries?: number
+  /** Spans of all layers inflated at the same time; as many as there are cores. */
+  readonly inflates?: number
+}
+
+const sixteenMiB = 16 * 1024 * 1024
+
+export const layer = (options: SpanStoreOptions): Layer.Layer<SpanStore, SpanStoreFailed, Inflate> =>
+  Layer.effect(
+    SpanStore,
+    Effect.gen(function* () {
+      const { directory } = options
+      const inflate = yield* Inflate
+      const inflates = yield* Semaphore.make(options.inflates ?? availableParallelism())
+      yield* sweepSpanFiles(directory)
+      const layers = yield* RcMap.make({
+        lookup: (key: LayerKey) =>
+          openLayer(
+            {
+              directory,
+              limits: { requests: options.requestsPerLayer ?? 4, requestBytes: options.requestBytes ?? sixteenMiB },
+              readAheadBytes: options.readAheadBytes ?? sixteenMiB,
+              verificationRetries: options.verificationRetries ?? 3,
+              inflate,
+              inflates
+            },
+            key.layer
+          )
+      })
+
+      const open: SpanStore["Service"]["open"] = Effect.fn("SpanStore.open")(function* (toOpen) {
+        yield* Effect.annotateCurrentSpan({ layer: toOpen.digest })
+        yield* checkSize(toOpen)
+        // What failed is not kept for others who come while this scope is still open.
+        const own = yield* Scope.fork(yield* Effect.scope)
+        const shared = yield* RcMap.get(layers, new LayerKey(toOpen)).pipe(
+          Scope.provide(own),
+          Effect.onError((cause) => Scope.close(own, Exit.failCause(cause)))
+        )
+        yield* Scope.provide(lend(shared.sources, toOpen.blob), own)
+        return shared.layer
+      })
+      return SpanStore.of({ open })
+    })
+  )
+
+const checkSize = ({ ztoc, blob }: LayerToOpen): Effect.Effect<void, InvalidZtoc> =>
+  blob.descriptor.size === ztoc.compressedArchiveSize
+    ? Effect.void
+    : new InvalidZtoc({
+        stage: "spans",
+        field: "compressed_archive_size",
+        reason: `${ztoc.compressedArchiveSize}, but the layer has ${blob.descriptor.size} bytes`
+      })
+
+/** The layer may be read from this blob, which belongs to the scope and may be closed after it. */
+const lend = (sources: Set<RemoteBlob>, blob: RemoteBlob) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      // A value of its own, since one blob may be lent twice.
+      const source: RemoteBlob = {
+        descriptor: blob.descriptor,
+        location: blob.location,
+        read: (offset, length) => blob.read(offset, length)
+      }
+      sources.add(source)
+      return source
+    }),
+    (source) => Effect.sync(() => sources.delete(source))
+  )
+
+class LayerKey implements Equal.Equal {
+  readonly layer: LayerToOpen
+  private readonly identity: string
+
+  constructor(layer: LayerToOpen) {
+    this.layer = layer
+    this.identity = `${layer.digest} ${identityOf(layer.ztoc)}`
+  }
+
+  [Hash.symbol](): number {
+    return Hash.string(this.identity)
+  }
+
+  [Equal.symbol](that: unknown): boolean {
+    return that instanceof LayerKey && that.identity === this.identity
+  }
+}
+
+/** A digest of all that decides how the layer's bytes become its stream. */
+const identityOf = (ztoc: Ztoc): string => {
+  const { compressionAlgorithm, compressedArchiveSize, uncompressedArchiveSize, maxSpanId, spanDigests } = ztoc
+  const fields = [compressionAlgorithm, compressedArchiveSize, uncompressedArchiveSize, maxSpanId, ...spanDigests]
+  return createHash("sha256").update(JSON.stringify(fields)).update(ztoc.checkpoints).digest("hex")
+}

@@ -1,0 +1,197 @@
+/**
+ * Fetches the spans of one request: bytes from a source, taken apart, verified, inflated and written as they arrive.
+ *
+ * Nothing that was not verified is inflated. A span whose bytes are wrong is fetched again, from another source if there is one. All
+ * other failures of a source end its use for this request; the last source's failure is the answer.
+ */
+import { Effect, Metric, Result, Semaphore, Stream } from "effect"
+import type { Digest } from "../../services/Descriptor.ts"
+import type { Inflate } from "../../services/Inflate.ts"
+import { BlobReadFailed, type RemoteBlob } from "../../services/RemoteBlob.ts"
+import { type SpanTable, SpanUnavailable } from "../../services/SpanStore.ts"
+import type { Span, Zinfo } from "../../services/Ztoc.ts"
+import { runsOf } from "../../streams/spanPlan.ts"
+import { type CompressedSpan, splitSpans } from "../../streams/splitSpans.ts"
+import type { SpanReport } from "./layerActor.ts"
+import { reasonOf, type SpanFile } from "./SpanFile.ts"
+import type { SpanRequest } from "./SpanLedger.ts"
+
+/** Spans of one request that are inflated or written at the same time, while the next one arrives. */
+const spansInWork = 2
+
+const fetchedBytes = Metric.counter("span_fetched_bytes", {
+  description: "Compressed bytes of spans that came from remote blobs, repeated fetches included",
+  incremental: true
+})
+const localSpans = Metric.counter("spans_local", {
+  description: "Spans that were verified, inflated and written",
+  incremental: true
+})
+const mismatches = Metric.counter("span_digest_mismatches", {
+  description: "Spans whose bytes were not those of the ztoc",
+  incremental: true
+})
+
+/** Counts of an open layer; each change is one synchronous step. */
+export interface SpanCounts {
+  fetchedBytes: number
+  requests: number
+  digestMismatches: number
+}
+
+export interface FetchOptions {
+  readonly layer: Digest
+  readonly table: SpanTable
+  readonly spans: ReadonlyArray<Span>
+  readonly zinfo: Zinfo
+  /** Where the layer can be read at the moment, in order of preference. */
+  readonly sources: ReadonlySet<RemoteBlob>
+  readonly file: SpanFile
+  readonly inflate: Inflate["Service"]
+  readonly inflates: Semaphore.Semaphore
+  /** How often a span with wrong bytes is fetched again. */
+  readonly verificationRetries: number
+  readonly counts: SpanCounts
+}
+
+export const makeFetchSpans = (options: FetchOptions) =>
+  Effect.fn("SpanStore.fetch")(function* (request: SpanRequest, report: SpanReport) {
+    const { layer, spans, sources } = options
+    yield* Effect.annotateCurrentSpan({ layer, first: request.first, last: request.last })
+    const remaining = new Set<number>()
+    for (let span = request.first; span <= request.last; span++) remaining.add(span)
+    const settle = settleSpan(options, report, remaining)
+    const given = new Map<RemoteBlob, BlobReadFailed>()
+
+    for (let round = 0; remaining.size > 0; round++) {
+      const usable = [...sources].filter((source) => !given.has(source))
+      const source = usable[round % usable.length]
+      if (source === undefined) {
+        const cause = [...given.values()].at(-1)
+        const error = (span: number) =>
+          unavailable(layer, span, "network", cause?.message ?? "no source is open", cause)
+        return yield* Effect.forEach(remaining, (span) => report.failed(span, error(span)), { discard: true })
+      }
+      for (const { first, last } of runsOf([...remaining])) {
+        const wanted = spans.slice(first, last + 1)
+        const outcome = yield* Effect.result(readRun(options, source, wanted, settle))
+        if (Result.isFailure(outcome)) {
+          given.set(source, outcome.failure)
+          break
+        }
+      }
+    }
+  })
+
+type Settle = (span: CompressedSpan) => Effect.Effect<void>
+
+/** Reads neighbouring spans from a source; each of them is handed on as soon as it is complete. */
+const readRun = (
+  { counts }: FetchOptions,
+  source: RemoteBlob,
+  wanted: ReadonlyArray<Span>,
+  settle: Settle
+): Effect.Effect<void, BlobReadFailed> =>
+  Effect.suspend(() => {
+    const start = wanted[0]?.compressedStart ?? 0
+    const length = (wanted.at(-1)?.compressedEnd ?? start) - start
+    let arrived = 0
+    let failure: BlobReadFailed | undefined
+    counts.requests++
+    return source.read(start, length).pipe(
+      Stream.tap((chunk) => {
+        arrived += chunk.length
+        counts.fetchedBytes += chunk.length
+        if (arrived > length) return Effect.fail(lengthMismatch(source, start, length, arrived))
+        return Metric.update(fetchedBytes, chunk.length)
+      }),
+      // The spans that came whole before a failure are brought to their end.
+      Stream.catch((error) => {
+        failure = error
+        return Stream.empty
+      }),
+      splitSpans(wanted),
+      Stream.mapEffect(settle, { concurrency: spansInWork, unordered: true }),
+      Stream.runDrain,
+      Effect.flatMap(() => {
+        if (failure === undefined && arrived < length) failure = lengthMismatch(source, start, length, arrived)
+        return failure === undefined ? Effect.void : Effect.fail(failure)
+      })
+    )
+  })
+
+const lengthMismatch = (source: RemoteBlob, offset: number, length: number, arrived: number) =>
+  new BlobReadFailed({ blob: source.location, offset, length, reason: `${arrived} of ${length} bytes came` })
+
+/** Brings a span to its end, unless its bytes are wrong and may be fetched again: then it stays among the remaining. */
+const settleSpan = (options: FetchOptions, report: SpanReport, remaining: Set<number>): Settle => {
+  const { layer, verificationRetries, counts } = options
+  const wrong = new Map<number, number>()
+  return Effect.fnUntraced(function* (compressed) {
+    const { span, digest } = compressed
+    if (digest === span.digest) {
+      const failure = yield* Effect.flip(makeLocal(options, compressed)).pipe(Effect.option)
+      remaining.delete(span.id)
+      return yield* failure._tag === "None" ? report.landed(span.id) : report.failed(span.id, failure.value)
+    }
+    counts.digestMismatches++
+    yield* Metric.update(mismatches, 1)
+    yield* Effect.logWarning("span digests do not match").pipe(
+      Effect.annotateLogs({ layer, span: span.id, expected: span.digest, actual: digest })
+    )
+    const times = (wrong.get(span.id) ?? 0) + 1
+    wrong.set(span.id, times)
+    if (times <= verificationRetries) return
+    remaining.delete(span.id)
+    yield* report.failed(
+      span.id,
+      new SpanUnavailable({
+        layer,
+        span: span.id,
+        kind: "digest",
+        reason: `span digests do not match after ${times} fetches`,
+        expectedDigest: span.digest,
+        actualDigest: digest
+      })
+    )
+  })
+}
+
+/** Inflates a verified span and writes it; only what lies inside the archive. */
+const makeLocal = Effect.fnUntraced(function* (options: FetchOptions, { span, bytes }: CompressedSpan) {
+  const { layer, table, file, inflates } = options
+  const start = table.starts[span.id] ?? 0
+  const length = (table.starts[span.id + 1] ?? start) - start
+  const content = yield* inflates.withPermit(contentOf(options, span.id, bytes, length))
+  yield* file
+    .write(content, start)
+    .pipe(Effect.mapError((cause) => unavailable(layer, span.id, "disk", `${file.path}: ${reasonOf(cause)}`, cause)))
+  yield* Metric.update(localSpans, 1)
+})
+
+const contentOf = (
+  { layer, zinfo, inflate }: FetchOptions,
+  span: number,
+  compressed: Uint8Array,
+  length: number
+): Effect.Effect<Uint8Array, SpanUnavailable> => {
+  if (zinfo.algorithm === "uncompressed") {
+    return compressed.length < length
+      ? Effect.fail(unavailable(layer, span, "inflate", `the layer has ${compressed.length} of its ${length} bytes`))
+      : Effect.succeed(compressed.subarray(0, length))
+  }
+  const checkpoint = zinfo.checkpoints[span]
+  if (checkpoint === undefined) return Effect.fail(unavailable(layer, span, "inflate", "it has no checkpoint"))
+  const { bits, window } = checkpoint
+  return inflate
+    .inflate({ compressed, bits, window, length })
+    .pipe(Effect.mapError((cause) => unavailable(layer, span, "inflate", cause.message, cause)))
+}
+
+export const unavailable = (
+  layer: Digest,
+  span: number,
+  kind: SpanUnavailable["kind"],
+  reason: string,
+  cause?: unknown
+) => new SpanUnavailable({ layer, span, kind, reason, ...(cause === undefined ? {} : { cause }) })

@@ -1,0 +1,71 @@
+/**
+ * Takes the compressed bytes of neighbouring spans apart, and hashes each span as it passes.
+ */
+import { Stream } from "effect"
+import { createHash, type Hash } from "node:crypto"
+import type { Span } from "../services/Ztoc.ts"
+
+export interface CompressedSpan {
+  readonly span: Span
+  readonly bytes: Uint8Array
+  /** Of the bytes that came, not of those that were expected. */
+  readonly digest: string
+}
+
+/**
+ * From the bytes that begin where the first of the spans begins, to the spans themselves, each as soon as its last byte is
+ * there. Neighbours may share a byte. Memory is one span and a chunk. What comes after the last span is left; spans that the
+ * bytes do not reach are missing from the output.
+ */
+export const splitSpans =
+  (spans: ReadonlyArray<Span>) =>
+  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<CompressedSpan, E, R> =>
+    bytes.pipe(
+      Stream.mapAccum(
+        () => new Splitter(spans),
+        (splitter, chunk) => [splitter, splitter.push(chunk)] as const
+      )
+    )
+
+interface Filling {
+  readonly bytes: Uint8Array
+  readonly hash: Hash
+}
+
+class Splitter {
+  private readonly spans: ReadonlyArray<Span>
+  private readonly filling = new Map<Span, Filling>()
+  private next = 0
+  private offset: number
+
+  constructor(spans: ReadonlyArray<Span>) {
+    this.spans = spans
+    this.offset = spans[0]?.compressedStart ?? 0
+  }
+
+  push(chunk: Uint8Array): ReadonlyArray<CompressedSpan> {
+    const start = this.offset
+    const end = (this.offset = start + chunk.length)
+    const complete: Array<CompressedSpan> = []
+    for (let i = this.next; ; i++) {
+      const span = this.spans[i]
+      if (span === undefined || span.compressedStart > end) return complete
+      const filling = this.fill(span, chunk, start)
+      if (span.compressedEnd > end) continue
+      this.filling.delete(span)
+      this.next = i + 1
+      complete.push({ span, bytes: filling.bytes, digest: `sha256:${filling.hash.digest("hex")}` })
+    }
+  }
+
+  private fill(span: Span, chunk: Uint8Array, start: number): Filling {
+    const size = span.compressedEnd - span.compressedStart
+    const filling = this.filling.get(span) ?? { bytes: new Uint8Array(size), hash: createHash("sha256") }
+    this.filling.set(span, filling)
+    const from = Math.max(span.compressedStart - start, 0)
+    const piece = chunk.subarray(from, Math.max(span.compressedEnd - start, from))
+    filling.bytes.set(piece, Math.max(start - span.compressedStart, 0))
+    filling.hash.update(piece)
+    return filling
+  }
+}
