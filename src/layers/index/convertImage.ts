@@ -1,0 +1,179 @@
+/**
+ * Converts an image to carry its v2 SOCI indexes (index-and-artifacts spec, section 5): manifests get an annotation that names their
+ * index, the indexes stand beside them in a new image index.
+ *
+ * Unlike the reference, attestation manifests and SOCI indexes of an earlier conversion are left as they are (section 14, 1 and 2).
+ */
+import { Effect, Stream } from "effect"
+import type { PlatformManifest } from "../../services/ArtifactSource.ts"
+import type { ContentStore } from "../../services/ContentStore.ts"
+import type { Annotations, Descriptor, Digest, Platform } from "../../services/Descriptor.ts"
+import type { ImageIndex, Manifest } from "../../services/Image.ts"
+import {
+  type BuiltIndex,
+  ConversionRefused,
+  EmptyIndex,
+  type IndexBuilder,
+  type IndexBuildError,
+  type IndexBuildOptions
+} from "../../services/IndexBuilder.ts"
+import { formatImageName } from "../../services/ImageName.ts"
+import type { SourceImage } from "../../services/ImageSource.ts"
+import { isIndexType, isManifestType, MediaType } from "../../services/MediaType.ts"
+import { SociAnnotation } from "../../services/SociIndex.ts"
+import {
+  decodeImageConfig,
+  decodeImageIndex,
+  decodeManifest,
+  encodeImageIndex,
+  encodeManifest
+} from "../../streams/codec/imageDocuments.ts"
+import { dedupePlatforms, formatPlatform, matchesPlatform, normalizePlatform } from "../../streams/codec/platform.ts"
+import { hostPlatform } from "../hostPlatform.ts"
+import { describeContent } from "./describeContent.ts"
+
+type Build = IndexBuilder["Service"]["build"]
+
+const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
+  annotations?.["vnd.docker.reference.type"] !== undefined ||
+  (platform?.os === "unknown" && platform.architecture === "unknown")
+
+const isSociIndex = ({ artifactType }: Descriptor): boolean => artifactType === MediaType.sociIndexV2
+
+export const convertImage =
+  (store: ContentStore["Service"], build: Build): IndexBuilder["Service"]["convert"] =>
+  (image, platforms, options) =>
+    Effect.gen(function* () {
+      const start = yield* startIndex(image)
+      const wanted = dedupePlatforms(platforms, hostPlatform)
+      const indexes = yield* buildIndexes(image, start, wanted, build, options)
+      const annotated = yield* Effect.forEach(start.manifests ?? [], (descriptor) =>
+        annotate(image, store, descriptor, indexes)
+      )
+      const manifests = addIndexes(annotated, start.manifests ?? [], indexes)
+      const bytes = encodeImageIndex({ ...start, mediaType: MediaType.ociIndex, manifests })
+      const descriptor = describeContent(MediaType.ociIndex, bytes)
+      yield* store.ingest(descriptor, Stream.succeed(bytes))
+      return { descriptor, indexes }
+    }).pipe(Effect.withSpan("IndexBuilder.convert"))
+
+/** The image as an index: itself, or one around its only manifest, which then gets the platform of its configuration. */
+const startIndex = Effect.fnUntraced(function* (image: SourceImage) {
+  const { target } = image
+  const bytes = yield* image.readDocument(target)
+  if (isIndexType(target.mediaType)) return yield* Effect.fromResult(decodeImageIndex(bytes, target.digest))
+  const manifest = yield* Effect.fromResult(decodeManifest(bytes, target.digest))
+  const config = yield* Effect.fromResult(
+    decodeImageConfig(yield* image.readDocument(manifest.config), manifest.config.digest)
+  )
+  const { os = "", architecture = "", variant } = config
+  const platform = normalizePlatform({ os, architecture, ...(variant ? { variant } : {}) }, hostPlatform)
+  const index: ImageIndex = {
+    schemaVersion: 2,
+    mediaType: MediaType.ociIndex,
+    manifests: [{ ...target, platform }]
+  }
+  return index
+})
+
+/** The manifest of a platform: the first one listed that matches. */
+const findManifest = Effect.fnUntraced(function* (image: SourceImage, start: ImageIndex, platform: Platform) {
+  for (const descriptor of start.manifests ?? []) {
+    if (isSociIndex(descriptor) || !descriptor.platform) continue
+    if (!matchesPlatform(platform, descriptor.platform, hostPlatform)) continue
+    if (!isManifestType(descriptor.mediaType)) {
+      return yield* new ConversionRefused({
+        image: formatImageName(image.name),
+        reason: `its entry for ${formatPlatform(platform)} is no manifest but ${descriptor.mediaType}`
+      })
+    }
+    const manifest = yield* Effect.fromResult(decodeManifest(yield* image.readDocument(descriptor), descriptor.digest))
+    const found: PlatformManifest = { descriptor, manifest }
+    return found
+  }
+  const reason = `image manifest for ${formatPlatform(platform)}: not found`
+  return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
+})
+
+const buildIndexes = Effect.fnUntraced(function* (
+  image: SourceImage,
+  start: ImageIndex,
+  platforms: ReadonlyArray<Platform>,
+  build: Build,
+  options: IndexBuildOptions
+): Effect.fn.Return<ReadonlyArray<BuiltIndex>, IndexBuildError | ConversionRefused> {
+  const indexes: Array<BuiltIndex> = []
+  const reasons: Array<string> = []
+  for (const platform of platforms) {
+    const manifest = yield* findManifest(image, start, platform)
+    const built = yield* build(image, { ...manifest, platform }, "v2", options).pipe(
+      Effect.catchTag("EmptyIndex", (empty) => {
+        reasons.push(...empty.reasons)
+        return Effect.undefined
+      })
+    )
+    if (built) indexes.push(built)
+  }
+  if (indexes.length > 0) return indexes
+  const platform = platforms.map(formatPlatform).join(", ")
+  return yield* new EmptyIndex({ image: formatImageName(image.name), platform, reasons })
+})
+
+/** A manifest rewritten to name its index; what is no image manifest, or is not there, stays as it is. */
+const annotate = Effect.fnUntraced(function* (
+  image: SourceImage,
+  store: ContentStore["Service"],
+  descriptor: Descriptor,
+  indexes: ReadonlyArray<BuiltIndex>
+) {
+  if (!isManifestType(descriptor.mediaType) || isAttestation(descriptor) || isSociIndex(descriptor)) return descriptor
+  const index = indexes.find(({ manifest }) => manifest.digest === descriptor.digest)
+  const document = image.readDocument(descriptor)
+  const absent = (error: Effect.Error<typeof document>) =>
+    index === undefined && (error._tag === "ContentNotFound" || error._tag === "NotInRegistry")
+      ? Effect.undefined
+      : Effect.fail(error)
+  const original = yield* Effect.catch(document, absent)
+  if (original === undefined) return descriptor
+  const manifest = yield* Effect.fromResult(decodeManifest(original, descriptor.digest))
+  const annotations: Annotations | undefined = index
+    ? { ...manifest.annotations, [SociAnnotation.indexDigest]: index.descriptor.digest }
+    : manifest.annotations
+  const rewritten: Manifest = {
+    ...manifest,
+    mediaType: MediaType.ociManifest,
+    config: { ...manifest.config, mediaType: MediaType.ociConfig },
+    ...(annotations ? { annotations } : {})
+  }
+  const bytes = encodeManifest(rewritten)
+  const content = describeContent(MediaType.ociManifest, bytes)
+  yield* store.ingest(content, Stream.succeed(bytes))
+  const { annotations: _replaced, ...kept } = descriptor
+  return { ...kept, ...content, ...(annotations ? { annotations } : {}) }
+})
+
+/** Each index behind the manifests, or in the place of an earlier one for the same platform. */
+const addIndexes = (
+  annotated: ReadonlyArray<Descriptor>,
+  originals: ReadonlyArray<Descriptor>,
+  indexes: ReadonlyArray<BuiltIndex>
+): ReadonlyArray<Descriptor> => {
+  const manifests = [...annotated]
+  const rewrittenOf = (digest: Digest) => annotated[originals.findIndex((original) => original.digest === digest)]
+  for (const { descriptor, manifest, platform } of indexes) {
+    const entry: Descriptor = {
+      mediaType: descriptor.mediaType,
+      digest: descriptor.digest,
+      size: descriptor.size,
+      annotations: { [SociAnnotation.imageManifestDigest]: rewrittenOf(manifest.digest)?.digest ?? manifest.digest },
+      platform,
+      artifactType: MediaType.sociIndexV2
+    }
+    const earlier = manifests.findIndex(
+      (other) => isSociIndex(other) && other.platform && matchesPlatform(platform, other.platform, hostPlatform)
+    )
+    if (earlier < 0) manifests.push(entry)
+    else manifests[earlier] = entry
+  }
+  return manifests
+}
