@@ -1,0 +1,51 @@
+/**
+ * A local file read by ranges.
+ */
+import { Effect, Stream } from "effect"
+import type { FileHandle } from "node:fs/promises"
+import type { Descriptor } from "../services/Descriptor.ts"
+import { BlobReadFailed, type RemoteBlob } from "../services/RemoteBlob.ts"
+
+/** Big enough that the cost of a call vanishes, small enough to stay in cache. */
+const chunkBytes = 256 * 1024
+
+/** Exactly the bytes [offset, offset + length), less only where the file ends. */
+export const readRange = <E>(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  onError: (cause: unknown) => E
+): Stream.Stream<Uint8Array, E> =>
+  Stream.unfold(offset, (position) =>
+    position >= offset + length
+      ? Effect.succeed(undefined)
+      : Effect.tryPromise({
+          try: async () => {
+            const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, offset + length - position))
+            const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
+            return bytesRead === 0 ? undefined : ([buffer.subarray(0, bytesRead), position + bytesRead] as const)
+          },
+          catch: onError
+        })
+  )
+
+/** The content of a descriptor in a file of exactly its size, as long as the handle is open. */
+export const fileBlob = (descriptor: Descriptor, location: string, handle: FileHandle): RemoteBlob => {
+  const read: RemoteBlob["read"] = (offset, length) => {
+    const failed = (reason: string, cause?: unknown) =>
+      new BlobReadFailed({ blob: location, offset, length, reason, ...(cause === undefined ? {} : { cause }) })
+    if (!(offset >= 0 && length >= 0 && offset + length <= descriptor.size)) {
+      return Stream.fail(failed(`the blob has only ${descriptor.size} bytes`))
+    }
+    return Stream.suspend(() => {
+      let missing = length
+      return readRange(handle, offset, length, (cause) => failed(String(cause), cause)).pipe(
+        Stream.tap((chunk) => Effect.sync(() => (missing -= chunk.length))),
+        Stream.onEnd(
+          Effect.suspend(() => (missing === 0 ? Effect.void : Effect.fail(failed("the file became shorter"))))
+        )
+      )
+    })
+  }
+  return { descriptor, location, read }
+}
