@@ -3,6 +3,7 @@
  * are dropped, member names match whatever their case, of duplicates the last wins, `null` leaves the default. Wrong
  * types pass through: the schema that reads the result refuses them, and says where.
  */
+import type { CanonicalValue } from "./canonicalJson.ts"
 
 /** Brings one value into its canonical form. */
 export type Form = (value: unknown) => unknown
@@ -52,3 +53,12 @@ export const textMap: Form = (value) => {
 /** The one JSON value in some UTF-8; throws a `SyntaxError` for anything else. A byte-order mark is no JSON. */
 export const parseJson = (bytes: Uint8Array): unknown =>
   JSON.parse(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes))
+
+/** Parsed JSON as it would be written again; `undefined` for what is no JSON. */
+export const asCanonical = (value: unknown): CanonicalValue | undefined => {
+  if (value === null || typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+    return value
+  if (Array.isArray(value)) return value.map((element: unknown) => asCanonical(element) ?? null)
+  if (!isRecord(value)) return undefined
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, asCanonical(member)]))
+}

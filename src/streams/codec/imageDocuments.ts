@@ -34,7 +34,7 @@ const platformForm = structure(
   optional("variant")
 )
 
-const descriptorForm = structure(
+export const descriptorForm = structure(
   required("mediaType", ""),
   required("digest", ""),
   required("size", 0),
