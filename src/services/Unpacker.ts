@@ -5,12 +5,14 @@
  * unpack leaves a directory that must not be used; the caller removes it.
  */
 import { Context, type Effect, Schema, type Stream } from "effect"
+import type { ByteString } from "./Ztoc.ts"
 
 /**
  * What a whiteout becomes. `overlay`: a character device 0:0 or an opaque mark, for a directory that will be an overlay
- * lower. `apply`: what it names is removed, for layers applied one upon the other into one root.
+ * lower; `overlay-userxattr`: the same for an overlay that is mounted with `userxattr`. `apply`: what it names is removed, for layers
+ * applied one upon the other into one root.
  */
-export type WhiteoutForm = "overlay" | "apply"
+export type WhiteoutForm = "overlay" | "overlay-userxattr" | "apply"
 
 /** The tar cannot be read, or asks for what must not be done. */
 export class UnpackFailed extends Schema.TaggedError<UnpackFailed>()("UnpackFailed", {
@@ -28,6 +30,15 @@ export class UnpackFailed extends Schema.TaggedError<UnpackFailed>()("UnpackFail
   }
 }
 
+export interface UnpackedTar {
+  readonly entries: number
+  /**
+   * Directories that no entry described but that paths lead through, in order. They were made with mode 0755 and owner 0:0; where they
+   * will lie upon other layers they should get the owner and mode that those have.
+   */
+  readonly impliedDirectories: ReadonlyArray<ByteString>
+}
+
 export class Unpacker extends Context.Service<
   Unpacker,
   {
@@ -35,6 +46,6 @@ export class Unpacker extends Context.Service<
     unpack<E, R>(
       tar: Stream.Stream<Uint8Array, E, R>,
       options: { readonly directory: string; readonly whiteouts: WhiteoutForm }
-    ): Effect.Effect<{ readonly entries: number }, UnpackFailed | E, R>
+    ): Effect.Effect<UnpackedTar, UnpackFailed | E, R>
   }
 >()("effect-soci/services/Unpacker") {}
