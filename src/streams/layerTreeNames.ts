@@ -40,8 +40,8 @@ export interface Refusal {
 
 export const maxNameBytes = 255
 const maxLinks = 255
-/** Characters compared and copied beside the one look-up of each entry: a second or two of work. */
-const workBudget = 2 ** 30
+/** Characters compared and copied beside the one look-up of each entry: two seconds of work. */
+const workBudget = 2 ** 28
 
 export const isRefusal = (value: object): value is Refusal => "reason" in value
 
@@ -67,6 +67,8 @@ export class GrowingNames {
   }
   private readonly names = new Map<string, Name>([["", this.root]])
   private work = 0
+  /** Where a path through links led, as long as no link has come or gone: entries of one directory follow each other. */
+  private latest: { readonly path: string; readonly directory: Name } | undefined
 
   get(path: string): Name | undefined {
     return this.names.get(path)
@@ -78,6 +80,7 @@ export class GrowingNames {
     if (base > maxNameBytes) return { reason: `a name of ${base} bytes; at most ${maxNameBytes} are possible` }
     const existing = this.names.get(path)
     if (existing !== undefined) this.remove(existing)
+    if (existing !== undefined || inode.kind === "symlink" || inode.kind === "pending") this.latest = undefined
     if (this.names.size > ZtocLimits.entries) return { reason: `more than ${ZtocLimits.entries} names` }
     const next = parent.firstChild
     const name: Name = { path, parent, inode, firstChild: undefined, next, previous: undefined }
@@ -102,8 +105,12 @@ export class GrowingNames {
   directory(path: string): Name | Refusal {
     const found = this.names.get(path)
     if (found?.inode.kind === "directory") return found
+    if (this.latest?.path === path) return this.latest.directory
     const resolved = this.follow(path)
-    return typeof resolved === "string" ? this.makeDirectory(resolved) : resolved
+    if (typeof resolved !== "string") return resolved
+    const directory = this.makeDirectory(resolved)
+    if (!isRefusal(directory)) this.latest = { path, directory }
+    return directory
   }
 
   private makeDirectory(path: string): Name | Refusal {
