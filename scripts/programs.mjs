@@ -16,7 +16,7 @@ const fileOf = (program) => path.join(root, directory, `${program}.ts`)
 
 const summaryOf = (program) => {
   const comment = /^\/\*\*\s*([^]*?)\*\//.exec(readFileSync(fileOf(program), "utf8"))?.[1] ?? ""
-  const text = comment.replaceAll(/\s*\n\s*\*?\s*/g, " ").trim()
+  const text = comment.replaceAll(/\s*\n\s*\*?\s*/g, " ").replace(/^[\s*]+/, "")
   return text.split(/(?<=[.:]) /)[0] ?? ""
 }
 

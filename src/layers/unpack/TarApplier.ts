@@ -7,7 +7,7 @@
  */
 import { posix } from "node:path"
 import type { WhiteoutForm } from "../../services/Unpacker.ts"
-import { type ByteString, ZtocLimits } from "../../services/Ztoc.ts"
+import type { ByteString } from "../../services/Ztoc.ts"
 import { type TarEntry, type TarError, TarReader } from "../../streams/codec/tar.ts"
 import {
   close,
@@ -36,6 +36,9 @@ const existingDirectory = Open.readOnly | Open.directory | Open.noFollow
 const sparseFlag = "S".charCodeAt(0)
 const contiguousFlag = "7".charCodeAt(0)
 const globalFlag = "g".charCodeAt(0)
+
+/** As many as a ztoc may list. Not imported from there: the thread starts without Effect. */
+const maxEntries = 5_000_000
 
 const maxMajor = 0xfffn
 const maxMinor = 0xfffffn
@@ -117,8 +120,8 @@ export class TarApplier {
     this.#finishFile()
     this.#entry = entry.name
     if (entry.typeflag === globalFlag) return
-    if (++this.#entries > ZtocLimits.entries) {
-      throw new EntryProblem("count entries", `more than ${ZtocLimits.entries} of them`)
+    if (++this.#entries > maxEntries) {
+      throw new EntryProblem("count entries", `more than ${maxEntries} of them`)
     }
     const place = placeOf(entry.name)
     if (place.base === "") return
