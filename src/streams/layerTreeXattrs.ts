@@ -16,11 +16,13 @@ const namespaces = ["user.", "security.", "system."]
 const maxKeyBytes = 255
 const maxValueBytes = 65_536
 
+const isXattr = ([record]: Xattr) => record.startsWith(paxPrefix)
+
 /** The xattrs of a file in ascending order of their keys, or why it cannot have them. */
 export const xattrsOf = (inode: Inode, entries: ReadonlyArray<TocEntry>): ReadonlyArray<Xattr> | string => {
   if (inode.kind === "whiteout") return []
   const own = entries[inode.attributes]?.pax ?? []
-  if (own.length === 0 && inode.earlier === undefined) return []
+  if (inode.earlier === undefined && !own.some(isXattr)) return []
   const found = new Map<string, string>()
   for (const index of [...(inode.earlier ?? []), inode.attributes]) {
     for (const [record, value] of entries[index]?.pax ?? []) {
