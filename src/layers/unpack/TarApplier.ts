@@ -29,6 +29,8 @@ import { RootDirectory } from "./RootDirectory.ts"
 import { TouchedNames } from "./TouchedNames.ts"
 import { hideByDevice, markOpaque, replaceWhiteout, whiteoutOf } from "./whiteouts.ts"
 
+const nothing = new Uint8Array(0)
+
 const newFile = Open.writeOnly | Open.create | Open.exclusive | Open.noFollow
 const existingDirectory = Open.readOnly | Open.directory | Open.noFollow
 
@@ -96,6 +98,8 @@ export class TarApplier {
 
   /** The stream has ended: completes the last file and sets the times of directories. */
   end(): void {
+    // The reader still looks at the last chunk, which was only lent to it.
+    this.#checkTar(this.#reader.push(nothing))
     this.#checkTar(this.#reader.end())
     this.#finishFile()
     for (const [path, times] of this.#directoryTimes) this.#setDirectoryTimes(path, times)
