@@ -41,7 +41,7 @@ const header = (member: TarMember, size: number): Buffer => {
   octal(member.mtime ?? 1_700_000_000, 136, 12)
   block.write(member.type ?? "0", 156, "latin1")
   block.write((member.linkname ?? "").slice(0, 100), 157, "latin1")
-  block.write("ustar\0" + "00", 257, "latin1")
+  block.write("ustar\u000000", 257, "latin1")
   octal(member.device?.[0] ?? 0, 329, 8)
   octal(member.device?.[1] ?? 0, 337, 8)
   block.fill(" ", 148, 156)

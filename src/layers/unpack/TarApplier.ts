@@ -42,8 +42,9 @@ const globalFlag = "g".charCodeAt(0)
 /** As many as a ztoc may list. Not imported from there: the thread starts without Effect. */
 const maxEntries = 5_000_000
 
-const maxMajor = 0xfffn
-const maxMinor = 0xfffffn
+/** The kernel's width of device numbers; as in containerd, bits beyond are lost. */
+const majorMask = 0xfffn
+const minorMask = 0xfffffn
 
 /** A clean path in two: all but the last part, and that. */
 interface Place {
@@ -128,7 +129,7 @@ export class TarApplier {
       throw new EntryProblem("count entries", `more than ${maxEntries} of them`)
     }
     const place = placeOf(entry.name)
-    if (place.base === "") return
+    if (place.base === "") return this.#applyRoot(entry)
     const directory = this.#openParent(place.parent)
     const whiteout = whiteoutOf(place.base)
     const attributes = attributesOf(entry, this.#form)
@@ -143,6 +144,14 @@ export class TarApplier {
       else removeEarlier(directory, whiteout.name, this.#touched)
       this.#root.forget()
     }
+  }
+
+  /** The root of an overlay's lower directory is the snapshotter's, as in containerd; a root file system's own root is the layer's. */
+  #applyRoot(entry: TarEntry): void {
+    if (this.#form !== "apply" || entry.type !== "dir") return
+    const attributes = attributesOf(entry, this.#form)
+    setOnName(this.#root.open(""), ".", "directory", attributes)
+    this.#directoryTimes.set("", attributes.times)
   }
 
   /** A directory that this layer does not describe keeps its times, whatever is made in it. */
@@ -225,12 +234,10 @@ export class TarApplier {
   }
 
   #createNode(directory: number, name: ByteString, entry: TarEntry, attributes: Attributes): void {
-    const { devmajor, devminor } = entry
-    if (devmajor < 0n || devmajor > maxMajor || devminor < 0n || devminor > maxMinor) {
-      throw new EntryProblem("make the device", `no device has the number ${devmajor}:${devminor}`)
-    }
     const type = entry.type === "fifo" ? FileType.fifo : entry.type === "block" ? FileType.block : FileType.character
-    const create = () => makeNode(directory, name, type | 0o600, Number(devmajor), Number(devminor))
+    const major = Number(entry.devmajor & majorMask)
+    const minor = Number(entry.devminor & minorMask)
+    const create = () => makeNode(directory, name, type | 0o600, major, minor)
     this.#replace(directory, name, `make the ${entry.type === "fifo" ? "fifo" : "device"}`, create)
     setOnName(directory, name, "special", attributes)
   }
