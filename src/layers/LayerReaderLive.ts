@@ -5,9 +5,7 @@ import { Effect, Layer } from "effect"
 import { FileNotInLayer, LayerReader, type Layer as OpenLayer } from "../services/LayerReader.ts"
 import type { LayerTree } from "../services/LayerTree.ts"
 import { type LayerSpans, SpanStore } from "../services/SpanStore.ts"
-import { InvalidZtoc } from "../services/Ztoc.ts"
 import { buildLayerTree } from "../streams/layerTree.ts"
-import { streamEnd } from "../streams/spanTable.ts"
 
 const typeMask = 0o170000
 const regularType = 0o100000
@@ -21,7 +19,6 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
         yield* Effect.annotateCurrentSpan({ layer: toOpen.digest })
         const tree = yield* Effect.fromResult(buildLayerTree(toOpen.ztoc.entries))
         const spans = yield* store.open(toOpen)
-        yield* checkRanges(tree, streamEnd(spans.table))
         return layerOf(tree, spans)
       })
     })
@@ -29,17 +26,6 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
 )
 
 const isRegular = (tree: LayerTree, node: number) => ((tree.mode[node] ?? 0) & typeMask) === regularType
-
-/** No file's data may lie outside the archive. */
-const checkRanges = (tree: LayerTree, end: number): Effect.Effect<void, InvalidZtoc> => {
-  for (let node = 0; node < tree.nodeCount; node++) {
-    const [offset = 0, size = 0] = [tree.dataOffset[node], tree.size[node]]
-    if (!isRegular(tree, node) || size === 0 || offset + size <= end) continue
-    const reason = `${size} bytes at ${offset} are not inside the archive of ${end} bytes`
-    return new InvalidZtoc({ stage: "toc", field: `metadata[${tree.entry[node]}]`, reason })
-  }
-  return Effect.void
-}
 
 const layerOf = (tree: LayerTree, spans: LayerSpans): OpenLayer => ({
   tree,

@@ -382,6 +382,10 @@ describe("SpanStoreFile", () => {
         assert.strictEqual((yield* Effect.flip(open(openingOf(sample, longer))))._tag, "InvalidZtoc")
         const other = observedBlob(sample.bytes.map((byte, i) => (i === 0 ? 0 : byte)))
         assert.strictEqual((yield* Effect.flip(open(openingOf(sample, other))))._tag, "InvalidZtoc")
+        const empty = { ...layerOf(new Uint8Array(0), { spanSize: 512, compression: "uncompressed" }) }
+        const liar = { ...empty, ztoc: { ...empty.ztoc, uncompressedArchiveSize: 1e6 } }
+        assert.strictEqual((yield* Effect.flip(open(openingOf(liar, observedBlob(empty.bytes)))))._tag, "InvalidZtoc")
+        assert.strictEqual((yield* open(openingOf(empty, observedBlob(empty.bytes)))).size, 0)
         const named = observedBlob(sample.bytes.map((byte, i) => (i === 3 ? 8 : byte)))
         assert.strictEqual((yield* Effect.flip(open(openingOf(sample, named))))._tag, "InvalidZtoc")
       })

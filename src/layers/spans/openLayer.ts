@@ -43,6 +43,10 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
   { digest, ztoc, blob }: LayerToOpen
 ): Effect.fn.Return<SharedLayer, InvalidZtoc | SpanStoreFailed | SpanUnavailable, Scope.Scope> {
   const { spans, zinfo } = yield* Effect.fromResult(spansOf(ztoc))
+  if (spans.length === 0 && ztoc.uncompressedArchiveSize > 0) {
+    const reason = `${ztoc.uncompressedArchiveSize} bytes in no spans`
+    return yield* new InvalidZtoc({ stage: "spans", field: "uncompressed_archive_size", reason })
+  }
   yield* checkFront({ digest, ztoc, blob }, spans)
   const table = tableOf(ztoc, spans)
   const size = Math.ceil(streamEnd(table) / tarBlock) * tarBlock
@@ -88,7 +92,7 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
  * of the archive have nothing to wait for.
  */
 const tableOf = (ztoc: Ztoc, spans: ReadonlyArray<Span>): SpanTable => {
-  const end = spans.length === 0 ? 0 : ztoc.uncompressedArchiveSize
+  const end = ztoc.uncompressedArchiveSize
   const table = makeSpanTable([...spans.map(({ uncompressedStart }) => Math.min(uncompressedStart, end)), end])
   for (let span = 0; span < table.count; span++) {
     if (table.starts[span] === table.starts[span + 1]) markPresent(table, span)
