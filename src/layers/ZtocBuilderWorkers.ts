@@ -15,6 +15,7 @@ import {
   type ZtocBuildEvent,
   type ZtocBuildOptions
 } from "../services/ZtocBuilder.ts"
+import { digestOf } from "../streams/verify.ts"
 import type { ScanOptions } from "./ztoc/layerScan.ts"
 import { type ScanThread, startScanThread } from "./ztoc/ScanThread.ts"
 import type { FromZtocWorker } from "./ztoc/ztocWorker.ts"
@@ -144,10 +145,9 @@ export const layer = Layer.effect(
           const built = Effect.gen(function* () {
             yield* build.end
             const answer = yield* outcome
-            const digest = Digest.make(`sha256:${createHash("sha256").update(answer.ztoc).digest("hex")}`)
             const ztoc: BuiltZtoc = {
               bytes: answer.ztoc,
-              digest,
+              digest: digestOf(answer.ztoc),
               spans: answer.spans,
               entries: answer.entries,
               layerDigest: Digest.make(`sha256:${hash.digest("hex")}`),

@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto"
-import { type Descriptor, Digest } from "../../services/Descriptor.ts"
+import type { Descriptor } from "../../services/Descriptor.ts"
+import { digestOf } from "../../streams/verify.ts"
 
 /** The descriptor of bytes that are in memory. */
 export const describeContent = (mediaType: string, bytes: Uint8Array): Descriptor => ({
   mediaType,
-  digest: Digest.make(`sha256:${createHash("sha256").update(bytes).digest("hex")}`),
+  digest: digestOf(bytes),
   size: bytes.length
 })
