@@ -14,7 +14,7 @@ export type OpaqueXattr = "trusted" | "user" | "all"
 
 /** A mount, FUSE or not, could not be made. */
 export class MountFailed extends Schema.TaggedError<MountFailed>()("MountFailed", {
-  type: Schema.Literals(["fuse", "erofs", "overlay", "bind"]),
+  type: Schema.Literals(["fuse", "erofs", "overlay", "tmpfs"]),
   mountPoint: Schema.String,
   reason: Schema.String,
   /** Linux errno, where the kernel gave one. */

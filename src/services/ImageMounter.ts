@@ -36,6 +36,18 @@ export class LayerUnmountable extends Schema.TaggedError<LayerUnmountable>()("La
   }
 }
 
+/** A program could not be started in a root file system. */
+export class ProgramNotStarted extends Schema.TaggedError<ProgramNotStarted>()("ProgramNotStarted", {
+  command: Schema.String,
+  rootfs: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `cannot start "${this.command}" in ${this.rootfs}: ${reason}. It needs unshare(1) of util-linux`
+  }
+}
+
 export interface ImageMountOptions {
   readonly mountPoint: string
   readonly mode: MountMode

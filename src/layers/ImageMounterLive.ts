@@ -1,0 +1,170 @@
+/**
+ * Mounts images: each layer below a private directory, the stack of them where the caller wants it.
+ */
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import type { FoundIndex, PlatformManifest } from "../services/ArtifactSource.ts"
+import type { Descriptor, Digest } from "../services/Descriptor.ts"
+import {
+  ImageMounter,
+  type ImageMountOptions,
+  type MountedImage,
+  type MountedLayer,
+  MountSetupFailed
+} from "../services/ImageMounter.ts"
+import type { SourceImage } from "../services/ImageSource.ts"
+import { LayerMounter } from "../services/LayerMounter.ts"
+import { LayerReader } from "../services/LayerReader.ts"
+import { OverlayMounter } from "../services/OverlayMounter.ts"
+import { ZtocBuilder } from "../services/ZtocBuilder.ts"
+import { fetchLocalLayer } from "./image/localLayer.ts"
+
+export interface ImageMounterOptions {
+  /** Where mounts get their private directories: on a disk, for an upper directory and layers that are fetched whole. */
+  readonly directory: string
+  /** Layers opened at the same time; 8. */
+  readonly concurrency?: number
+}
+
+/** Opened and mounted, or fetched, so that images with many layers do not wait for one round trip after the other. */
+const defaultConcurrency = 8
+
+const makeDirectory = (directory: string) =>
+  Effect.tryPromise({
+    try: () => fs.mkdir(directory, { mode: 0o755 }).then(() => directory),
+    catch: (cause) => new MountSetupFailed({ path: directory, reason: String(cause), cause })
+  })
+
+/** A directory with everything that belongs to one mount, removed at the end. */
+const privateDirectory = (parent: string) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: async () => {
+        await fs.mkdir(parent, { recursive: true, mode: 0o700 })
+        return await fs.mkdtemp(path.join(parent, "image-"))
+      },
+      catch: (cause) => new MountSetupFailed({ path: parent, reason: String(cause), cause })
+    }),
+    // Only what is ours goes: a mount that could not be taken away must not be emptied through this.
+    (directory) => Effect.promise(() => removeTree(directory)).pipe(Effect.ignoreCause({ log: "Warn" }))
+  )
+
+const removeTree = async (directory: string): Promise<void> => {
+  const { dev } = await fs.stat(directory)
+  for (const entry of await fs.readdir(directory, { withFileTypes: true })) {
+    const child = path.join(directory, entry.name)
+    if (entry.isDirectory() && (await fs.lstat(child)).dev === dev) await removeTree(child)
+    else if (!entry.isDirectory()) await fs.unlink(child)
+  }
+  await fs.rmdir(directory)
+}
+
+const requireDirectory = (mountPoint: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      if (!(await fs.stat(mountPoint)).isDirectory()) throw new Error("it is not a directory")
+    },
+    catch: (cause) =>
+      new MountSetupFailed({ path: mountPoint, reason: cause instanceof Error ? cause.message : String(cause), cause })
+  })
+
+export const layer = (options: ImageMounterOptions) =>
+  Layer.effect(
+    ImageMounter,
+    Effect.gen(function* () {
+      const reader = yield* LayerReader
+      const layers = yield* LayerMounter
+      const overlay = yield* OverlayMounter
+      const ztocs = yield* ZtocBuilder
+
+      const openLayer = Effect.fnUntraced(function* (
+        image: SourceImage,
+        descriptor: Descriptor,
+        index: FoundIndex | undefined,
+        directory: string
+      ) {
+        const ztoc = index?.ztocs.get(descriptor.digest)
+        if (index === undefined || ztoc === undefined) {
+          const local = yield* fetchLocalLayer(image, descriptor, directory, ztocs)
+          return { how: "local" as const, layer: yield* reader.open(local) }
+        }
+        const [decoded, blob] = yield* Effect.all([index.readZtoc(ztoc), image.openBlob(descriptor)], {
+          concurrency: 2
+        })
+        return { how: "lazy" as const, layer: yield* reader.open({ digest: descriptor.digest, ztoc: decoded, blob }) }
+      })
+
+      const mountLayer = Effect.fn("ImageMounter.mountLayer")(function* (
+        image: SourceImage,
+        descriptor: Descriptor,
+        index: FoundIndex | undefined,
+        directories: { readonly fetched: string; readonly mountPoint: string },
+        { mode }: ImageMountOptions
+      ) {
+        yield* Effect.annotateCurrentSpan({ layer: descriptor.digest })
+        const { how, layer } = yield* openLayer(image, descriptor, index, directories.fetched)
+        const mountPoint = yield* makeDirectory(directories.mountPoint)
+        const mount = yield* layers.mount({ layer, mountPoint, mode, opaqueXattr: "trusted" })
+        // The spans of a layer fetched whole come from its file: what came over the network is the layer.
+        const stats = Effect.map(layer.spans.stats, (spans) =>
+          how === "local" ? { ...spans, fetchedBytes: descriptor.size, requests: 1 } : spans
+        )
+        const mounted: MountedLayer = { descriptor, how, mount, stats }
+        return mounted
+      })
+
+      /** A layer that the image lists several times is mounted once. */
+      const mountLayers = Effect.fnUntraced(function* (
+        image: SourceImage,
+        { manifest }: PlatformManifest,
+        index: FoundIndex | undefined,
+        directory: string,
+        mountOptions: ImageMountOptions
+      ) {
+        const different = new Map((manifest.layers ?? []).map((descriptor) => [descriptor.digest, descriptor]))
+        const fetched = yield* makeDirectory(path.join(directory, "fetched"))
+        const mounted = yield* Effect.forEach(
+          [...different.values()].entries(),
+          ([i, descriptor]) => {
+            const directories = { fetched, mountPoint: path.join(directory, String(i)) }
+            return mountLayer(image, descriptor, index, directories, mountOptions)
+          },
+          { concurrency: options.concurrency ?? defaultConcurrency }
+        )
+        const byDigest = new Map<Digest, MountedLayer>(mounted.map((layer) => [layer.descriptor.digest, layer]))
+        return (manifest.layers ?? []).flatMap(({ digest }) => byDigest.get(digest) ?? [])
+      })
+
+      const upperDirectories = Effect.fnUntraced(function* (directory: string) {
+        const upperDir = yield* makeDirectory(path.join(directory, "upper"))
+        const workDir = yield* makeDirectory(path.join(directory, "work"))
+        return { upperDir, workDir }
+      })
+
+      return ImageMounter.of({
+        mount: Effect.fn("ImageMounter.mount")(function* (image, manifest, index, mountOptions) {
+          const { mountPoint, writable } = mountOptions
+          yield* requireDirectory(mountPoint)
+          const directory = yield* privateDirectory(options.directory)
+          const mounted = yield* mountLayers(image, manifest, index, directory, mountOptions)
+          yield* overlay.mount({
+            mountPoint,
+            lowerDirs: mounted.map(({ mount }) => mount.mountPoint).toReversed(),
+            ...(writable ? yield* upperDirectories(directory) : {})
+          })
+          const different = [...new Set(mounted)]
+          const result: MountedImage = {
+            mountPoint,
+            manifest,
+            layers: mounted,
+            fetchedBytes: Effect.map(
+              Effect.forEach(different, ({ stats }) => stats),
+              (all) => all.reduce((sum, { fetchedBytes }) => sum + fetchedBytes, 0)
+            )
+          }
+          return result
+        })
+      })
+    })
+  )

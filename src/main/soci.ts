@@ -1,0 +1,24 @@
+/**
+ * The command line.
+ */
+import { NodeServices } from "@effect/platform-node"
+import { Effect, References } from "effect"
+import { Command } from "effect/cli"
+import { mount } from "./commands/mount.ts"
+import { run } from "./commands/run.ts"
+import { runProgram } from "./runProgram.ts"
+import { version } from "./version.ts"
+
+const soci = Command.make("soci").pipe(
+  Command.withDescription("Start containers before their image has arrived"),
+  Command.withSubcommands([mount, run])
+)
+
+runProgram(
+  "soci",
+  Command.run(soci, { version }).pipe(
+    Effect.provide(NodeServices.layer),
+    Effect.provideService(References.LogToStderr, true),
+    Effect.provideService(References.MinimumLogLevel, "Warn")
+  )
+)
