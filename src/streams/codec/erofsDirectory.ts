@@ -6,6 +6,7 @@ import type { LayerTree } from "../../services/LayerTree.ts"
 import { blockSize } from "./erofsSuperblock.ts"
 
 const direntBytes = 12
+export const maxNameBytes = 255
 const dot = 0x2e
 
 /** Types in entries, by the type bits of a mode. */
