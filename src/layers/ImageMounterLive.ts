@@ -6,18 +6,14 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { FoundIndex, PlatformManifest } from "../services/ArtifactSource.ts"
 import type { Descriptor, Digest } from "../services/Descriptor.ts"
-import {
-  ImageMounter,
-  type ImageMountOptions,
-  type MountedImage,
-  type MountedLayer,
-  MountSetupFailed
-} from "../services/ImageMounter.ts"
+import { ImageMounter, type MountedImage, type MountedLayer, MountSetupFailed } from "../services/ImageMounter.ts"
 import type { SourceImage } from "../services/ImageSource.ts"
-import { LayerMounter } from "../services/LayerMounter.ts"
+import { LayerMounter, type MountMode } from "../services/LayerMounter.ts"
 import { LayerReader } from "../services/LayerReader.ts"
+import type { LayerTree } from "../services/LayerTree.ts"
 import { OverlayMounter } from "../services/OverlayMounter.ts"
 import { ZtocBuilder } from "../services/ZtocBuilder.ts"
+import { inheritDirectories } from "../streams/inheritDirectories.ts"
 import { fetchLocalLayer } from "./image/localLayer.ts"
 
 export interface ImageMounterOptions {
@@ -60,6 +56,17 @@ const removeTree = async (directory: string): Promise<void> => {
   await fs.rmdir(directory)
 }
 
+const copyAttributes = (from: string, to: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      const { uid, gid, mode, atime, mtime } = await fs.stat(from)
+      await fs.chown(to, uid, gid)
+      await fs.chmod(to, mode & 0o7777)
+      await fs.utimes(to, atime, mtime)
+    },
+    catch: (cause) => new MountSetupFailed({ path: to, reason: String(cause), cause })
+  })
+
 const requireDirectory = (mountPoint: string) =>
   Effect.tryPromise({
     try: async () => {
@@ -95,17 +102,30 @@ export const layer = (options: ImageMounterOptions) =>
         return { how: "lazy" as const, layer: yield* reader.open({ digest: descriptor.digest, ztoc: decoded, blob }) }
       })
 
-      const mountLayer = Effect.fn("ImageMounter.mountLayer")(function* (
+      /** A layer that the image lists several times is opened and mounted once. */
+      const openLayers = Effect.fnUntraced(function* (
         image: SourceImage,
-        descriptor: Descriptor,
+        { manifest }: PlatformManifest,
         index: FoundIndex | undefined,
-        directories: { readonly fetched: string; readonly mountPoint: string },
-        { mode }: ImageMountOptions
+        directory: string
       ) {
-        yield* Effect.annotateCurrentSpan({ layer: descriptor.digest })
-        const { how, layer } = yield* openLayer(image, descriptor, index, directories.fetched)
-        const mountPoint = yield* makeDirectory(directories.mountPoint)
-        const mount = yield* layers.mount({ layer, mountPoint, mode, opaqueXattr: "trusted" })
+        const different = new Map((manifest.layers ?? []).map((descriptor) => [descriptor.digest, descriptor]))
+        return yield* Effect.forEach(
+          different.values(),
+          (descriptor) =>
+            Effect.map(openLayer(image, descriptor, index, directory), (opened) => ({ descriptor, ...opened })),
+          { concurrency: options.concurrency ?? defaultConcurrency }
+        )
+      })
+
+      const mountLayer = Effect.fnUntraced(function* (
+        { descriptor, how, layer }: Effect.Success<ReturnType<typeof openLayers>>[number],
+        tree: LayerTree,
+        directory: string,
+        mode: MountMode
+      ) {
+        const mountPoint = yield* makeDirectory(directory)
+        const mount = yield* layers.mount({ layer: { ...layer, tree }, mountPoint, mode, opaqueXattr: "trusted" })
         // The spans of a layer fetched whole come from its file: what came over the network is the layer.
         const stats = Effect.map(layer.spans.stats, (spans) =>
           how === "local" ? { ...spans, fetchedBytes: descriptor.size, requests: 1 } : spans
@@ -114,44 +134,43 @@ export const layer = (options: ImageMounterOptions) =>
         return mounted
       })
 
-      /** A layer that the image lists several times is mounted once. */
       const mountLayers = Effect.fnUntraced(function* (
         image: SourceImage,
-        { manifest }: PlatformManifest,
+        manifest: PlatformManifest,
         index: FoundIndex | undefined,
         directory: string,
-        mountOptions: ImageMountOptions
+        mode: MountMode
       ) {
-        const different = new Map((manifest.layers ?? []).map((descriptor) => [descriptor.digest, descriptor]))
         const fetched = yield* makeDirectory(path.join(directory, "fetched"))
+        const opened = yield* openLayers(image, manifest, index, fetched)
+        const trees = inheritDirectories(opened.map(({ layer }) => layer.tree))
         const mounted = yield* Effect.forEach(
-          [...different.values()].entries(),
-          ([i, descriptor]) => {
-            const directories = { fetched, mountPoint: path.join(directory, String(i)) }
-            return mountLayer(image, descriptor, index, directories, mountOptions)
-          },
+          opened,
+          (layer, i) => mountLayer(layer, trees[i] ?? layer.layer.tree, path.join(directory, String(i)), mode),
           { concurrency: options.concurrency ?? defaultConcurrency }
         )
         const byDigest = new Map<Digest, MountedLayer>(mounted.map((layer) => [layer.descriptor.digest, layer]))
-        return (manifest.layers ?? []).flatMap(({ digest }) => byDigest.get(digest) ?? [])
+        return (manifest.manifest.layers ?? []).flatMap(({ digest }) => byDigest.get(digest) ?? [])
       })
 
-      const upperDirectories = Effect.fnUntraced(function* (directory: string) {
+      /** The root that is seen is the upper directory's: it looks as the root below. */
+      const upperDirectories = Effect.fnUntraced(function* (directory: string, top: string | undefined) {
         const upperDir = yield* makeDirectory(path.join(directory, "upper"))
+        if (top !== undefined) yield* copyAttributes(top, upperDir)
         const workDir = yield* makeDirectory(path.join(directory, "work"))
         return { upperDir, workDir }
       })
 
       return ImageMounter.of({
         mount: Effect.fn("ImageMounter.mount")(function* (image, manifest, index, mountOptions) {
-          const { mountPoint, writable } = mountOptions
+          const { mountPoint, mode, writable } = mountOptions
           yield* requireDirectory(mountPoint)
           const directory = yield* privateDirectory(options.directory)
-          const mounted = yield* mountLayers(image, manifest, index, directory, mountOptions)
+          const mounted = yield* mountLayers(image, manifest, index, directory, mode)
           yield* overlay.mount({
             mountPoint,
             lowerDirs: mounted.map(({ mount }) => mount.mountPoint).toReversed(),
-            ...(writable ? yield* upperDirectories(directory) : {})
+            ...(writable ? yield* upperDirectories(directory, mounted.at(-1)?.mount.mountPoint) : {})
           })
           const different = [...new Set(mounted)]
           const result: MountedImage = {
