@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer, Result } from "effect"
 import * as InflateLive from "../../src/layers/InflateLive.ts"
+import * as InflateIsal from "../../src/layers/InflateIsal.ts"
 import * as InflatePako from "../../src/layers/InflatePako.ts"
 import * as InflateZlib from "../../src/layers/InflateZlib.ts"
 import { selfTested } from "../../src/layers/inflate/selfTest.ts"
@@ -9,6 +10,9 @@ import { inflateContract } from "../support/inflateContract.ts"
 
 inflateContract("InflateZlib", InflateZlib.layer)
 inflateContract("InflatePako", InflatePako.layer)
+
+const isal = await Effect.runPromise(Effect.result(Effect.scoped(Layer.build(InflateIsal.layer))))
+inflateContract("InflateIsal", InflateIsal.layer, Result.isFailure(isal) ? "libisal2 is not installed" : undefined)
 
 describe("the choice of an inflater", () => {
   it.effect("is the one that was asked for", () =>
