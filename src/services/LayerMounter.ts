@@ -18,17 +18,6 @@ export class ErofsUnavailable extends Schema.TaggedError<ErofsUnavailable>()("Er
   }
 }
 
-/** The layer's tree has something that EROFS cannot hold, or does not fit the layer's stream. */
-export class NotExpressible extends Schema.TaggedError<NotExpressible>()("NotExpressible", {
-  /** Number of the node in the layer's tree; the root where it is none in particular. */
-  node: Schema.Int,
-  reason: Schema.String
-}) {
-  override get message(): string {
-    return `node ${this.node} of the layer cannot be expressed in EROFS: ${this.reason}`
-  }
-}
-
 export interface LayerMount {
   readonly mountPoint: string
   readonly mode: "erofs" | "fuse"

@@ -41,3 +41,13 @@ export const opaqueKeys = (which: OpaqueXattr): ReadonlyArray<Uint8Array> =>
 
 /** What the mark says. */
 export const opaqueValue: Uint8Array = encoder.encode("y")
+
+const equal = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.length === other.length && one.every((byte, at) => byte === other[at])
+
+/** What a mounted layer shows of a node: the marks of an opaque directory, which the layer cannot overrule, and what the node has. */
+export function* shownXattrs(tree: LayerTree, node: number, marks: ReadonlyArray<Uint8Array>): Generator<XattrView> {
+  if (tree.opaque[node] !== 1) return yield* xattrsOfNode(tree, node)
+  for (const key of marks) yield { key, value: opaqueValue }
+  for (const xattr of xattrsOfNode(tree, node)) if (!marks.some((mark) => equal(mark, xattr.key))) yield xattr
+}

@@ -6,7 +6,7 @@ import type { LayerTree } from "../../services/LayerTree.ts"
 import { Errno } from "../../streams/codec/fuse.ts"
 import type { FuseReply } from "../../streams/codec/fuseReply.ts"
 import type { FuseRequest } from "../../streams/codec/fuseRequest.ts"
-import { opaqueKeys, opaqueValue, type XattrView, xattrsOfNode } from "../../streams/nodeXattrs.ts"
+import { opaqueKeys, shownXattrs, xattrsOfNode } from "../../streams/nodeXattrs.ts"
 
 const aclPrefix = Buffer.from("system.posix_acl_")
 
@@ -29,7 +29,7 @@ export class NodeXattrs {
   get(node: number, request: FuseRequest, reply: FuseReply): number {
     if (this.#none) return -Errno.ENOSYS
     const wanted = request.name(8)
-    for (const { key, value } of this.#of(node)) {
+    for (const { key, value } of shownXattrs(this.#tree, node, this.#opaqueKeys)) {
       if (equal(key, wanted)) return send(request, reply, value.length, (body) => body.set(value))
     }
     return -Errno.ENODATA
@@ -37,7 +37,7 @@ export class NodeXattrs {
 
   list(node: number, request: FuseRequest, reply: FuseReply): number {
     if (this.#none) return -Errno.ENOSYS
-    const keys = [...this.#of(node)].map(({ key }) => key)
+    const keys = [...shownXattrs(this.#tree, node, this.#opaqueKeys)].map(({ key }) => key)
     const length = keys.reduce((sum, key) => sum + key.length + 1, 0)
     return send(request, reply, length, (body) => {
       let at = 0
@@ -47,14 +47,6 @@ export class NodeXattrs {
         at += key.length + 1
       }
     })
-  }
-
-  *#of(node: number): Generator<XattrView> {
-    const marks = this.#tree.opaque[node] === 1 ? this.#opaqueKeys : []
-    for (const key of marks) yield { key, value: opaqueValue }
-    for (const xattr of xattrsOfNode(this.#tree, node)) {
-      if (!marks.some((mark) => equal(mark, xattr.key))) yield xattr
-    }
   }
 }
 
