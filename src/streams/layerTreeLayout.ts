@@ -170,7 +170,9 @@ const writeAttributes = (tree: LayerTree, node: number, inode: Inode, entries: R
     tree.mode[node] = directoryType | 0o755
     return
   }
-  tree.mode[node] = typeOf(inode, entries) | Number(BigInt.asUintN(12, entry.mode))
+  // Linux gives each symbolic link these permissions, whatever the tar says.
+  const permissions = inode.kind === "symlink" ? 0o777 : Number(BigInt.asUintN(12, entry.mode))
+  tree.mode[node] = typeOf(inode, entries) | permissions
   tree.uid[node] = entry.uid
   tree.gid[node] = entry.gid
   const { seconds, nanoseconds } = parseModTime(entry.modTime)

@@ -121,7 +121,7 @@ describe("buildLayerTree", () => {
 
   it("links to a symbolic link itself, not to what it leads to", () => {
     const tree = treeOf(symlink("s", "f"), file("f"), hardLink("l", "s"))
-    assert.strictEqual(listing(tree)["l"], "symlink 644 0:0 links=2 -> f")
+    assert.strictEqual(listing(tree)["l"], "symlink 777 0:0 links=2 -> f")
   })
 
   it("refuses hard links to nothing, to directories and to themselves", () => {
