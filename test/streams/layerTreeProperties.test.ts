@@ -11,8 +11,8 @@ const isDirectory = (tree: LayerTree, node: number) => ((tree.mode[node] ?? 0) &
 
 /** What is true of every tree, whatever it was made of. */
 const checkTree = (tree: LayerTree): void => {
-  const names = new Array<number>(tree.nodeCount).fill(0)
-  const subdirectories = new Array<number>(tree.nodeCount).fill(0)
+  const names = new Uint32Array(tree.nodeCount)
+  const subdirectories = new Uint32Array(tree.nodeCount)
   let dirents = 0
   for (let node = 0; node < tree.nodeCount; node++) {
     const first = tree.firstDirent[node] ?? 0
