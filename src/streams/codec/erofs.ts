@@ -36,7 +36,7 @@ export interface ErofsOptions {
 /** Block numbers have 32 bits; all of them set mean a hole. */
 const maxDeviceBlocks = 0xffff_fffe
 
-/** The image of a tree. Memory in use is the image and 9 bytes for each node. */
+/** The image of a tree. Memory in use is the image and 13 bytes for each node. */
 export const writeErofs = (
   tree: LayerTree,
   options: ErofsOptions
@@ -72,39 +72,36 @@ interface Image {
 const writeNode = (image: Image, node: number, block: number): number => {
   const { bytes, view, tree, placement, opaqueMarks } = image
   const at = (placement.nids[node] ?? 0) * slotBytes
-  const layout = placement.layouts[node] ?? 0
   const xattrBytes = placement.xattrBytes[node] ?? 0
-  const bodyAt = at + inodeBytes + xattrBytes
-  const type = typeOf(tree, node)
-  let size = 0
-  let ownBytes = 0
-  let dataWord = 0
-
   if (xattrBytes > 0) writeXattrs(bytes, at + inodeBytes, tree, node, opaqueMarks)
-  if (type === regularType) {
-    size = tree.size[node] ?? 0
-    if (size > 0) {
+
+  const layout = placement.layouts[node] ?? 0
+  const dataBytes = placement.dataBytes[node] ?? 0
+  const ownBlocks = layout === DataLayout.plain ? Math.ceil(dataBytes / blockSize) : 0
+  const dataAt = ownBlocks > 0 ? block * blockSize : at + inodeBytes + xattrBytes
+  let size = dataBytes
+  let dataWord = ownBlocks > 0 ? block : 0
+  switch (typeOf(tree, node)) {
+    case directoryType:
+      writeDirectory(view, dataAt, tree, node, placement.nids)
+      break
+    case symlinkType:
+      writeTarget(bytes, dataAt, tree, node)
+      break
+    case regularType:
+      size = tree.size[node] ?? 0
+      if (size === 0) break
       dataWord = chunkFormat(size)
       writeChunkIndexes(view, at, { size, dataOffset: tree.dataOffset[node] ?? 0, xattrBytes })
-    }
-  } else if (type === directoryType) {
-    size = ownBytes = writeDirectory(view, block * blockSize, tree, node, placement.nids)
-    dataWord = block
-  } else if (type === symlinkType && layout === DataLayout.inline) {
-    size = writeTarget(bytes, bodyAt, tree, node)
-  } else if (type === symlinkType) {
-    size = ownBytes = writeTarget(bytes, block * blockSize, tree, node)
-    dataWord = block
-  } else {
-    dataWord = tree.rdev[node] ?? 0
+      break
+    default:
+      dataWord = tree.rdev[node] ?? 0
   }
   writeInode(view, at, tree, node, { layout, size, dataWord, xattrCount: xattrCountOf(xattrBytes) })
-  return Math.ceil(ownBytes / blockSize)
+  return ownBlocks
 }
 
-const writeTarget = (bytes: Uint8Array, at: number, tree: LayerTree, node: number): number => {
+const writeTarget = (bytes: Uint8Array, at: number, tree: LayerTree, node: number): void => {
   const start = tree.targetOffset[node] ?? 0
-  const length = tree.targetLength[node] ?? 0
-  bytes.set(tree.bytes.subarray(start, start + length), at)
-  return length
+  bytes.set(tree.bytes.subarray(start, start + (tree.targetLength[node] ?? 0)), at)
 }

@@ -75,32 +75,37 @@ const endOfBlock = (listing: Listing, start: number): number => {
   return end
 }
 
-/** Blocks of a directory's data. */
-export const directoryBlocks = (tree: LayerTree, node: number): number => {
+/** Bytes of a directory's data; they may end within a block. */
+export const directoryBytes = (tree: LayerTree, node: number): number => {
   const listing = listingOf(tree, node)
   let blocks = 0
-  for (let start = 0; start < listing.count; start = endOfBlock(listing, start)) blocks++
-  return blocks
+  let used = 0
+  for (let index = 0; index < listing.count; index++) {
+    const bytes = direntBytes + nameLengthAt(listing, index)
+    if (used + bytes > blockSize) {
+      blocks++
+      used = 0
+    }
+    used += bytes
+  }
+  return blocks * blockSize + used
 }
 
-/** Writes a directory's data into zeros at `at`; returns their bytes, which may end within a block. */
+/** Writes a directory's data, as many as `directoryBytes` says, into zeros. */
 export const writeDirectory = (
   image: DataView<ArrayBuffer>,
   at: number,
   tree: LayerTree,
   node: number,
   nids: Uint32Array
-): number => {
+): void => {
   const listing = listingOf(tree, node)
   let blockAt = at
-  let used = 0
-  for (let start = 0; start < listing.count;) {
+  for (let start = 0; start < listing.count; blockAt += blockSize) {
     const end = endOfBlock(listing, start)
-    blockAt = start === 0 ? at : blockAt + blockSize
-    used = writeBlock(image, blockAt, listing, start, end, nids)
+    writeBlock(image, blockAt, listing, start, end, nids)
     start = end
   }
-  return blockAt + used - at
 }
 
 const writeBlock = (
@@ -110,7 +115,7 @@ const writeBlock = (
   start: number,
   end: number,
   nids: Uint32Array
-): number => {
+): void => {
   let nameAt = (end - start) * direntBytes
   for (let index = start; index < end; index++) {
     const node = nodeAt(listing, index)
@@ -120,7 +125,6 @@ const writeBlock = (
     image.setUint8(entryAt + 10, fileTypes.get((listing.tree.mode[node] ?? 0) & typeMask) ?? 0)
     nameAt += writeName(image, at + nameAt, listing, index)
   }
-  return nameAt
 }
 
 const writeName = (image: DataView<ArrayBuffer>, at: number, listing: Listing, index: number): number => {

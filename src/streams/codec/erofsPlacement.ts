@@ -1,10 +1,10 @@
 /**
  * Where the parts of an EROFS image go: inodes in the order of their nodes, each with what stands behind it, then the blocks of
- * directories and of long symlinks. Finds whatever EROFS cannot hold, so that writing cannot fail.
+ * directories and symlinks that are too long for that. Finds whatever EROFS cannot hold, so that writing cannot fail.
  */
 import * as Result from "effect/Result"
 import type { LayerTree } from "../../services/LayerTree.ts"
-import { directoryBlocks, isFileType, maxNameBytes } from "./erofsDirectory.ts"
+import { directoryBytes, isFileType, maxNameBytes } from "./erofsDirectory.ts"
 import { chunkedInodeBytes, DataLayout, inodeBytes } from "./erofsInode.ts"
 import { blockSize, headBytes, slotBytes } from "./erofsSuperblock.ts"
 import { xattrAreaBytes } from "./erofsXattr.ts"
@@ -20,10 +20,11 @@ export const notExpressible = (path: string, reason: string): Result.Result<neve
   Result.fail({ _tag: "NotExpressible", path, reason })
 
 export interface Placement {
-  /** By node: inode number, data layout, bytes of extended attributes. */
+  /** By node: inode number, data layout, bytes of extended attributes, bytes of data in the image. */
   readonly nids: Uint32Array
   readonly layouts: Uint8Array
   readonly xattrBytes: Uint32Array
+  readonly dataBytes: Uint32Array
   /** The first block behind the inodes. */
   readonly dataBlock: number
   /** Of the whole image. */
@@ -51,6 +52,7 @@ export const placeNodes = (
   const nids = new Uint32Array(tree.nodeCount)
   const layouts = new Uint8Array(tree.nodeCount)
   const xattrBytes = new Uint32Array(tree.nodeCount)
+  const dataBytes = new Uint32Array(tree.nodeCount)
   let at = headBytes
   let ownBlocks = 0
   for (let node = 0; node < tree.nodeCount; node++) {
@@ -58,20 +60,22 @@ export const placeNodes = (
     if (problem !== undefined) return notExpressible(pathOf(tree, node), problem)
     const xattrs = xattrAreaBytes(tree, node, opaqueMarks)
     if (typeof xattrs === "string") return notExpressible(pathOf(tree, node), xattrs)
-    const layout = layoutOf(tree, node, xattrs)
-    const bytes = bytesOfInode(tree, node, layout, xattrs)
+    const data = bytesInImage(tree, node)
+    const layout = layoutOf(tree, node, xattrs, data)
+    const inode = bytesOfInode(tree, node, layout, xattrs, data)
     // The kernel reads inline data from one block.
-    if (layout === DataLayout.inline && (at % blockSize) + bytes > blockSize) at = roundUp(at, blockSize)
+    if (layout === DataLayout.inline && (at % blockSize) + inode > blockSize) at = roundUp(at, blockSize)
     nids[node] = at / slotBytes
     layouts[node] = layout
     xattrBytes[node] = xattrs
-    at = roundUp(at + bytes, slotBytes)
-    ownBlocks += blocksOf(tree, node, layout)
+    dataBytes[node] = data
+    at = roundUp(at + inode, slotBytes)
+    if (layout === DataLayout.plain) ownBlocks += Math.ceil(data / blockSize)
     if (at + ownBlocks * blockSize > maxImageBytes)
       return notExpressible("", `metadata of more than ${maxImageBytes} bytes`)
   }
   const dataBlock = Math.ceil(at / blockSize)
-  return Result.succeed({ nids, layouts, xattrBytes, dataBlock, blocks: dataBlock + ownBlocks })
+  return Result.succeed({ nids, layouts, xattrBytes, dataBytes, dataBlock, blocks: dataBlock + ownBlocks })
 }
 
 const roundUp = (bytes: number, to: number): number => Math.ceil(bytes / to) * to
@@ -106,25 +110,22 @@ const problemOfNames = (tree: LayerTree, node: number): string | undefined => {
   return wrong === undefined ? undefined : `it holds a name of ${wrong} bytes; 1 to ${maxNameBytes} are possible`
 }
 
-const layoutOf = (tree: LayerTree, node: number, xattrBytes: number): number => {
+/** Of what a node has as its data, those that the image holds. */
+const bytesInImage = (tree: LayerTree, node: number): number => {
   const type = typeOf(tree, node)
-  if (type === regularType && (tree.size[node] ?? 0) > 0) return DataLayout.chunks
-  const fits = inodeBytes + xattrBytes + (tree.targetLength[node] ?? 0) <= blockSize
-  return type === symlinkType && fits ? DataLayout.inline : DataLayout.plain
+  if (type === directoryType) return directoryBytes(tree, node)
+  return type === symlinkType ? (tree.targetLength[node] ?? 0) : 0
+}
+
+const layoutOf = (tree: LayerTree, node: number, xattrBytes: number, dataBytes: number): number => {
+  if (typeOf(tree, node) === regularType && (tree.size[node] ?? 0) > 0) return DataLayout.chunks
+  return dataBytes > 0 && inodeBytes + xattrBytes + dataBytes <= blockSize ? DataLayout.inline : DataLayout.plain
 }
 
 /** With all that stands behind the inode. */
-const bytesOfInode = (tree: LayerTree, node: number, layout: number, xattrBytes: number): number => {
+const bytesOfInode = (tree: LayerTree, node: number, layout: number, xattrBytes: number, dataBytes: number): number => {
   if (layout === DataLayout.chunks) return chunkedInodeBytes(tree.size[node] ?? 0, xattrBytes)
-  return inodeBytes + xattrBytes + (layout === DataLayout.inline ? (tree.targetLength[node] ?? 0) : 0)
-}
-
-/** Blocks that a node has for itself. */
-const blocksOf = (tree: LayerTree, node: number, layout: number): number => {
-  if (layout !== DataLayout.plain) return 0
-  const type = typeOf(tree, node)
-  if (type === directoryType) return directoryBlocks(tree, node)
-  return type === symlinkType ? Math.ceil((tree.targetLength[node] ?? 0) / blockSize) : 0
+  return inodeBytes + xattrBytes + (layout === DataLayout.inline ? dataBytes : 0)
 }
 
 /** A path of a node, for people. */
