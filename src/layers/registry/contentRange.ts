@@ -1,0 +1,87 @@
+/**
+ * What part of a blob an answer holds (RFC 9110, 14.4), compared with what was asked for: a server that answers with another
+ * part must not pass for one that answered with ours.
+ */
+import { Effect, Stream } from "effect"
+import { drain, type Exchange, ExchangeFailed, shownUrl } from "./exchange.ts"
+
+const refused = (exchange: Exchange, reason: string) =>
+  new ExchangeFailed({ reason: `${shownUrl(exchange.url)}: ${reason}`, transient: false, status: exchange.status })
+
+const contentRange = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16}|\*)$/i
+
+/** Checks the head of a 206 answer to a request for [start, end) of a blob of `size` bytes. */
+const checkRange = (exchange: Exchange, start: number, end: number, size: number) => {
+  const header = exchange.headers["content-range"] ?? ""
+  const [, first, last, total] = contentRange.exec(header) ?? []
+  if (first === undefined || Number(first) !== start || Number(last) < start || Number(last) >= end) {
+    return Effect.fail(refused(exchange, `asked for bytes ${start}-${end - 1}, it answered with "${header}"`))
+  }
+  return total === "*" || Number(total) === size
+    ? Effect.void
+    : Effect.fail(refused(exchange, `the blob has ${total} bytes there, its descriptor says ${size}`))
+}
+
+const wholeSizeDiffers = (exchange: Exchange, size: number): boolean => {
+  const length = exchange.headers["content-length"]
+  return length !== undefined && Number(length) !== size
+}
+
+/** Leaves out the first bytes of a body. */
+const skip =
+  (count: number) =>
+  <E>(body: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E> =>
+    Stream.suspend(() => {
+      let missing = count
+      return body.pipe(
+        Stream.map((chunk) => {
+          const rest = chunk.subarray(missing)
+          missing -= chunk.length - rest.length
+          return rest
+        }),
+        Stream.filter((chunk) => chunk.length > 0)
+      )
+    })
+
+/** At most the first bytes of a body; the rest is not read. */
+const take =
+  (count: number) =>
+  <E>(body: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E> =>
+    Stream.suspend(() => {
+      let missing = count
+      return body.pipe(
+        Stream.rechunk(1),
+        Stream.map((chunk) => {
+          const part = chunk.subarray(0, missing)
+          missing -= part.length
+          return part
+        }),
+        Stream.takeUntil(() => missing === 0)
+      )
+    })
+
+/**
+ * The bytes [start, end) of a blob of `size` bytes out of an answer with status 200 or 206: a server that does not know
+ * ranges sends everything, and we skip to the start. An answer with fewer bytes ends early.
+ */
+export const rangeOf = (
+  exchange: Exchange,
+  start: number,
+  end: number,
+  size: number
+): Effect.Effect<Stream.Stream<Uint8Array, ExchangeFailed>, ExchangeFailed> => {
+  if (exchange.status === 206) {
+    return Effect.as(checkRange(exchange, start, end, size), take(end - start)(exchange.body))
+  }
+  return wholeSizeDiffers(exchange, size)
+    ? Effect.fail(
+        refused(exchange, `the blob has ${exchange.headers["content-length"]} bytes there, its descriptor says ${size}`)
+      )
+    : Effect.succeed(exchange.body.pipe(skip(start), take(end - start)))
+}
+
+/** Checks the answer to a request for the first byte of a blob, and reads it away. */
+export const checkProbe = (exchange: Exchange, size: number): Effect.Effect<void, ExchangeFailed> =>
+  exchange.status === 206
+    ? Effect.andThen(checkRange(exchange, 0, 1, size), drain(exchange))
+    : Effect.asVoid(rangeOf(exchange, 0, size, size))

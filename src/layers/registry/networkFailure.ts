@@ -1,0 +1,72 @@
+/**
+ * What went wrong on the way to a server, in words, and whether trying again may help. The causes are those of Node and
+ * undici; their messages name hosts and ports, never URLs or headers.
+ */
+import { HttpClientError } from "effect/http"
+
+export interface NetworkFailure {
+  readonly reason: string
+  readonly transient: boolean
+  readonly cause?: Error
+}
+
+const known: ReadonlyMap<string, NetworkFailure> = new Map(
+  Object.entries({
+    ECONNREFUSED: { reason: "the connection was refused; nothing listens there", transient: true },
+    ECONNRESET: { reason: "the connection was reset", transient: true },
+    EPIPE: { reason: "the server closed the connection", transient: true },
+    ETIMEDOUT: { reason: "the connection timed out", transient: true },
+    ENOTFOUND: { reason: "no such host", transient: false },
+    EAI_AGAIN: { reason: "the name of the host could not be resolved at the moment", transient: true },
+    EHOSTUNREACH: { reason: "the host cannot be reached", transient: true },
+    ENETUNREACH: { reason: "the network cannot be reached", transient: true },
+    UND_ERR_CONNECT_TIMEOUT: { reason: "no connection in time", transient: true },
+    UND_ERR_SOCKET: { reason: "the server closed the connection", transient: true },
+    UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { reason: "the body was shorter than its server said", transient: true },
+    UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
+      reason: "the content has another size than its descriptor",
+      transient: false
+    },
+    ERR_SSL_WRONG_VERSION_NUMBER: {
+      reason: "the server does not speak TLS; for a plain HTTP registry give --plain-http",
+      transient: false
+    },
+    ERR_SSL_PACKET_LENGTH_TOO_LONG: {
+      reason: "the server does not speak TLS; for a plain HTTP registry give --plain-http",
+      transient: false
+    }
+  })
+)
+
+/** OpenSSL's verdicts on certificates (verify(1)) and Node's on their names. */
+const certificate = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|CRL_|HOSTNAME_)/
+
+const codeOf = (error: Error): string => ("code" in error && typeof error.code === "string" ? error.code : "")
+
+/** The error that says most: the first of several addresses', and what lies below a wrapper. */
+const innermost = (cause: unknown, depth = 0): unknown => {
+  if (depth > 8 || !(cause instanceof Error) || known.has(codeOf(cause))) return cause
+  if (cause instanceof AggregateError && cause.errors.length > 0) return innermost(cause.errors[0], depth + 1)
+  return cause.cause === undefined ? cause : innermost(cause.cause, depth + 1)
+}
+
+export const describeNetworkFailure = (failure: unknown): NetworkFailure => {
+  // The client's own errors carry the request, with its URL and headers: only what lies below them may be shown.
+  const below = failure instanceof HttpClientError.TransportError || failure instanceof HttpClientError.DecodeError
+  const cause = innermost(below ? failure.cause : undefined)
+  if (!(cause instanceof Error)) return { reason: "the request could not be made", transient: false }
+  const code = codeOf(cause)
+  if (certificate.test(code)) {
+    return {
+      reason: `the certificate of the server is not trusted (${code}: ${cause.message})`,
+      transient: false,
+      cause
+    }
+  }
+  return {
+    reason: code === "" ? cause.message : `${cause.message} (${code})`,
+    transient: true,
+    ...known.get(code),
+    cause
+  }
+}
