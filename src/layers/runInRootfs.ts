@@ -46,7 +46,7 @@ export const runInRootfs = Effect.fn("runInRootfs")(function* (program: ProgramI
       env: program.environment,
       stdio: ["inherit", program.onOutput ? "pipe" : "inherit", "inherit"]
     })
-    child.stdout?.on("data", program.onOutput)
+    if (program.onOutput) child.stdout?.on("data", program.onOutput)
     child.on("error", (cause) =>
       resume(Effect.fail(new ProgramNotStarted({ command: program.command.join(" "), rootfs: program.rootfs, cause })))
     )

@@ -47,8 +47,11 @@ const mounters = (directory: string) => {
 }
 
 export const mountServices = (options: MountServicesOptions) => {
-  const { plainHttp, user } = options
-  const registry = RegistryFetcherHttp.layer({ plainHttp, ...(Option.isSome(user) ? { user: user.value } : {}) })
+  const { user } = options
+  const registry = RegistryFetcherHttp.layer({
+    plainHttp: options.plainHttp ? true : "loopback",
+    ...(Option.isSome(user) ? { user: user.value } : {})
+  })
   return Layer.mergeAll(
     ArtifactSourceLive.layer,
     ImageSourceLive.layer.pipe(Layer.provide(registry)),
