@@ -1,10 +1,10 @@
 /**
  * Images of registries and of OCI layouts. A layout is opened for reading only and closed with the image's scope.
  */
-import { Context, Effect, Layer, Option } from "effect"
+import { Bytes, Context, Effect, Layer, Option, Stream } from "effect"
 import { ContentStore, ContentStoreFailed } from "../services/ContentStore.ts"
 import type { Descriptor } from "../services/Descriptor.ts"
-import { maxDocumentBytes } from "../services/Image.ts"
+import { MalformedDocument, maxDocumentBytes } from "../services/Image.ts"
 import type { ImageName, LayoutReference, RegistryReference } from "../services/ImageName.ts"
 import { ImageSource, type SourceImage } from "../services/ImageSource.ts"
 import { isIndexType, isManifestType } from "../services/MediaType.ts"
@@ -31,11 +31,28 @@ const findInRegistry = Effect.fnUntraced(function* (registry: RegistryFetcher["S
     name,
     target,
     resolveDigest: (digest) => registry.resolve({ ...name, tag: undefined, digest }),
-    readDocument: (descriptor) => registry.fetchManifest(name, descriptor),
+    readDocument: (descriptor) => readFromRegistry(registry, name, descriptor),
     readBlob: (descriptor) => registry.fetch(name, descriptor),
     openBlob: (descriptor) => registry.open(name, descriptor),
     referrers: (subject, artifactType) => registry.referrers(name, subject, artifactType)
   } satisfies SourceImage
+})
+
+/** A registry keeps manifests apart from blobs; a configuration is a blob. */
+const readFromRegistry = Effect.fnUntraced(function* (
+  registry: RegistryFetcher["Service"],
+  name: RegistryReference,
+  descriptor: Descriptor
+) {
+  const { mediaType, digest, size } = descriptor
+  if (isManifestType(mediaType) || isIndexType(mediaType)) return yield* registry.fetchManifest(name, descriptor)
+  if (size > maxDocumentBytes) {
+    return yield* new MalformedDocument({
+      document: digest,
+      reason: `it has ${size} bytes, at most ${maxDocumentBytes} are read`
+    })
+  }
+  return Bytes.concat(yield* Stream.runCollect(registry.fetch(name, descriptor)))
 })
 
 const findInLayout = Effect.fnUntraced(function* (name: LayoutReference) {
