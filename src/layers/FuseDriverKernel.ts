@@ -2,14 +2,14 @@
  * FUSE spoken straight to the kernel: no libfuse, no fusermount. A fixed number of threads serves all mounts; the main thread only hears
  * of reads whose bytes are not local.
  */
-import { Effect, Layer, type Scope } from "effect"
-import { stat, statfs, writeFile } from "node:fs/promises"
+import { Effect, Layer } from "effect"
+import { statfs } from "node:fs/promises"
 import { type BlobMount, FuseDriver, MountFailed } from "../services/FuseDriver.ts"
 import type { LayerSpans } from "../services/SpanStore.ts"
 import { rootId } from "../streams/codec/fuse.ts"
-import { maxReadBytes } from "../streams/codec/fuseInit.ts"
 import type { FuseStatistics } from "../streams/codec/fuseReply.ts"
 import type { BytesSourceMessage, LayerSourceMessage } from "./fuse/fuseMessages.ts"
+import { letReadAhead } from "./readAhead.ts"
 import { type FuseSession, type FuseSessions, makeFuseSessions } from "./fuse/FuseSessions.ts"
 
 export interface FuseDriverOptions {
@@ -135,26 +135,15 @@ const statisticsOf = (spans: LayerSpans): Effect.Effect<FuseStatistics> =>
     Effect.orElseSucceed(() => unknownStatistics)
   )
 
-/** Asks a mount for its root, so that a kernel that cannot speak with us is found out now; then lets it read ahead as far as we answer. */
-const checkAnswers = (mountPoint: string): Effect.Effect<void, MountFailed, Scope.Scope> =>
-  Effect.tryPromise({
-    try: () => stat(mountPoint),
-    catch: (cause) =>
+/** Asks a mount for its root, so that a kernel that cannot speak with us is found out now. */
+const checkAnswers = (mountPoint: string): Effect.Effect<void, MountFailed> =>
+  Effect.mapError(
+    letReadAhead(mountPoint),
+    (cause) =>
       new MountFailed({
         type: "fuse",
         mountPoint,
-        reason: `the kernel does not speak with us (it must be Linux 5.4 or newer): ${String(cause)}`,
+        reason: `the kernel does not speak with us (it must be Linux 5.4 or newer): ${cause.message}`,
         cause
       })
-  }).pipe(
-    Effect.flatMap(({ dev }) => Effect.tryPromise(() => writeFile(readAheadFile(dev), `${maxReadBytes / 1024}`))),
-    // Where /sys is read-only the kernel's own 128 KiB stay.
-    Effect.catchTag("UnknownError", () => Effect.void)
   )
-
-/** `dev` as stat(2) has it: Linux' encoding of major and minor. */
-const readAheadFile = (dev: number): string => {
-  const major = (dev >>> 8) & 0xfff
-  const minor = (dev & 0xff) | ((dev >>> 12) & 0xfff00)
-  return `/sys/class/bdi/${major}:${minor}/read_ahead_kb`
-}

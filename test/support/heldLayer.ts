@@ -46,6 +46,7 @@ export interface HeldLayer extends Layer {
   readonly interrupted: () => number
   /** Succeeds once that many reads wait. */
   untilWaiting(count: number): Effect.Effect<void>
+  untilInterrupted(count: number): Effect.Effect<void>
 }
 
 /** A layer of which all is local, or nothing (`held`). */
@@ -95,11 +96,9 @@ export const heldLayer = Effect.fnUntraced(function* (
     read: (offset, length) => Effect.as(ensure(offset, length), stream.subarray(offset, offset + length)),
     stats: Effect.succeed({ spans: count, spansLocal: 0, fetchedBytes: 0, requests: 0, digestMismatches: 0 })
   }
-  const untilWaiting = (wanted: number): Effect.Effect<void> =>
-    Effect.sync(() => waiting).pipe(
-      Effect.flatMap((now) =>
-        now >= wanted ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), untilWaiting(wanted))
-      )
+  const until = (count: () => number, wanted: number): Effect.Effect<void> =>
+    Effect.suspend(() =>
+      count() >= wanted ? Effect.void : Effect.andThen(Effect.sleep("5 millis"), until(count, wanted))
     )
   return {
     tree,
@@ -126,6 +125,7 @@ export const heldLayer = Effect.fnUntraced(function* (
       }),
     waiting: () => waiting,
     interrupted: () => interrupted,
-    untilWaiting
+    untilWaiting: (count) => until(() => waiting, count),
+    untilInterrupted: (count) => until(() => interrupted, count)
   }
 })

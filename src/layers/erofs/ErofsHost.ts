@@ -14,6 +14,7 @@ import { type NotExpressible, writeErofs } from "../../streams/codec/erofs.ts"
 import { buildLayerTree } from "../../streams/layerTree.ts"
 import { configureMountScoped, unmount } from "../kernelMount.ts"
 import { MountFlag } from "../native/mount.ts"
+import { letReadAhead } from "../readAhead.ts"
 
 type MountOptions = Parameters<LayerMounter["Service"]["mount"]>[0]
 
@@ -47,9 +48,12 @@ export const startErofsHost = Effect.fnUntraced(function* (
       const source = yield* blobs.addBytes(`${name}.erofs`, image)
       const device = yield* blobs.addLayer(`${name}.tar`, spans)
       yield* mountErofs(mountPoint, source, device)
+      yield* Effect.mapError(letReadAhead(mountPoint), ({ message }) => mountUseless(mountPoint, message))
     })
   }
 })
+
+const mountUseless = (mountPoint: string, reason: string) => new MountFailed({ type: "erofs", mountPoint, reason })
 
 /** Tells file systems apart, and is the same whenever the layer is mounted. */
 const uuidOf = ({ layer }: LayerSpans): Uint8Array => Buffer.from(hexOf(layer), "hex").subarray(0, 16)
