@@ -125,7 +125,7 @@ const applyHardLink = (
   const link = names.put(parent, path, makeInode("pending", index))
   if (isRefusal(link)) return link
   const target = linkTarget(names, entry.linkname)
-  if (target === undefined || target === link) return link
+  if (target === undefined) return link
   if (isRefusal(target)) return target
   if (target.inode.kind === "directory") return linkToDirectory(entry)
   link.inode = target.inode

@@ -14,7 +14,7 @@ export interface CompressedSpan {
 
 /**
  * From the bytes that begin where the first of the spans begins, to the spans themselves, each as soon as its last byte is
- * there. Neighbours may share a byte. Memory is one span and a chunk. What comes after the last span is left; spans that the
+ * there. Neighbours share a byte at most. Memory is one span and a chunk. What comes after the last span is left; spans that the
  * bytes do not reach are missing from the output.
  */
 export const splitSpans =
@@ -34,7 +34,7 @@ interface Filling {
 
 class Splitter {
   private readonly spans: ReadonlyArray<Span>
-  private readonly filling = new Map<Span, Filling>()
+  private filling: Filling | undefined
   private next = 0
   private offset: number
 
@@ -47,21 +47,21 @@ class Splitter {
     const start = this.offset
     const end = (this.offset = start + chunk.length)
     const complete: Array<CompressedSpan> = []
-    for (let i = this.next; ; i++) {
-      const span = this.spans[i]
+    for (;;) {
+      const span = this.spans[this.next]
       if (span === undefined || span.compressedStart > end) return complete
       const filling = this.fill(span, chunk, start)
-      if (span.compressedEnd > end) continue
-      this.filling.delete(span)
-      this.next = i + 1
+      // The next span has no byte before the last one of this one.
+      if (span.compressedEnd > end) return complete
+      this.next++
+      this.filling = undefined
       complete.push({ span, bytes: filling.bytes, digest: `sha256:${filling.hash.digest("hex")}` })
     }
   }
 
   private fill(span: Span, chunk: Uint8Array, start: number): Filling {
     const size = span.compressedEnd - span.compressedStart
-    const filling = this.filling.get(span) ?? { bytes: new Uint8Array(size), hash: createHash("sha256") }
-    this.filling.set(span, filling)
+    const filling = (this.filling ??= { bytes: new Uint8Array(size), hash: createHash("sha256") })
     const from = Math.max(span.compressedStart - start, 0)
     const piece = chunk.subarray(from, Math.max(span.compressedEnd - start, from))
     filling.bytes.set(piece, Math.max(start - span.compressedStart, 0))

@@ -344,8 +344,9 @@ describe("SpanStoreFile", () => {
         assert.deepStrictEqual(other.reads, [])
         // What the first one brought may be closed with its scope: the other's blob is read from now on.
         yield* Scope.close(first, Exit.void)
-        one.respond = networkFailure
+        one.reads.length = 0
         yield* same.ensure(inSpan(spans.table, 3), 1)
+        assert.deepStrictEqual(one.reads, [])
         assert.strictEqual(other.reads.length, 1)
         assert.isTrue(existsSync(same.path))
         yield* Scope.close(second, Exit.void)
@@ -386,8 +387,10 @@ describe("SpanStoreFile", () => {
         const liar = { ...empty, ztoc: { ...empty.ztoc, uncompressedArchiveSize: 1e6 } }
         assert.strictEqual((yield* Effect.flip(open(openingOf(liar, observedBlob(empty.bytes)))))._tag, "InvalidZtoc")
         assert.strictEqual((yield* open(openingOf(empty, observedBlob(empty.bytes)))).size, 0)
-        const named = observedBlob(sample.bytes.map((byte, i) => (i === 3 ? 8 : byte)))
-        assert.strictEqual((yield* Effect.flip(open(openingOf(sample, named))))._tag, "InvalidZtoc")
+        const named = layerOf(sample.stream, { spanSize: 65_536, name: "layer.tar" })
+        const unnamed = observedBlob(named.bytes.map((byte, i) => (i === 3 ? 0 : byte)))
+        yield* open(openingOf(named, observedBlob(named.bytes)))
+        assert.strictEqual((yield* Effect.flip(open(openingOf(named, unnamed))))._tag, "InvalidZtoc")
       })
     )
 
@@ -448,6 +451,20 @@ describe("SpanStoreFile", () => {
       for (const span of [9, 2, 14, 5, 0, 12]) yield* spans.ensure(inSpan(spans.table, span), 1)
       assert.strictEqual((yield* spans.stats).spansLocal, 6)
     }).pipe(Effect.provide(storeWith()), Effect.scoped)
+  )
+
+  it.effect("does not try again and again to read ahead what cannot be had", () =>
+    Effect.gen(function* () {
+      const observed = observedBlob(sample.bytes)
+      const spans = yield* open(openingOf(sample, observed))
+      const honest = observed.respond
+      const failing = sample.bytes.length / 2
+      observed.respond = (offset, length) =>
+        offset + length > failing ? networkFailure(offset, length) : honest(offset, length)
+      for (let span = 0; span < sampleSpans / 2 - 1; span++) yield* spans.ensure(inSpan(spans.table, span), 1)
+      yield* Effect.exit(spans.ensure(inSpan(spans.table, sampleSpans - 1), 1))
+      assert.isAtMost(observed.reads.length, sampleSpans)
+    }).pipe(Effect.provide(storeWith({ requestBytes: 1 })), Effect.scoped)
   )
 
   it.effect("gives up reading ahead for a read that finds no free request", () =>

@@ -83,6 +83,19 @@ describe("buildLayerTree", () => {
     assert.notInclude(paths(tree), "lib/one")
   })
 
+  it("follows a link anew when it was replaced", () => {
+    const tree = treeOf(
+      symlink("l", "a"),
+      file("l/x/f"),
+      symlink("l", "b"),
+      file("l/x/g"),
+      symlink("b/x", "/c"),
+      file("l/x/h")
+    )
+    assert.includeMembers([...paths(tree)], ["a/x/f", "c/h"])
+    assert.notInclude(paths(tree), "a/x/g")
+  })
+
   it("refuses symbolic links that lead in a circle", () => {
     assert.include(refusalOf(symlink("a", "b"), symlink("b", "a"), file("a/x")), "255 symbolic links")
   })

@@ -42,12 +42,26 @@ export interface LazyLayer {
   readonly ztoc: Ztoc
 }
 
+const nameFlag = 8
+
+const gzipOf = (stream: Uint8Array, name: string | undefined): Uint8Array => {
+  const bytes = gzipSync(stream)
+  if (name === undefined) return new Uint8Array(bytes)
+  bytes.writeUInt8(nameFlag, 3)
+  return new Uint8Array(Buffer.concat([bytes.subarray(0, 10), Buffer.from(`${name}\0`), bytes.subarray(10)]))
+}
+
 export const layerOf = (
   stream: Uint8Array,
-  options: { readonly spanSize: number; readonly compression?: "gzip" | "uncompressed" }
+  options: {
+    readonly spanSize: number
+    readonly compression?: "gzip" | "uncompressed"
+    /** File name in the gzip header. */
+    readonly name?: string
+  }
 ): LazyLayer => {
-  const { spanSize, compression = "gzip" } = options
-  const bytes = compression === "gzip" ? new Uint8Array(gzipSync(stream)) : stream
+  const { spanSize, compression = "gzip", name } = options
+  const bytes = compression === "gzip" ? gzipOf(stream, name) : stream
   const scan = startScan({ compression, spanSize, buildToolIdentifier: "test" })
   const scanned = scan.push(bytes) ?? scan.end()
   scan.close()

@@ -135,10 +135,7 @@ export class SpanLedger {
   }
 
   private release(span: number, request: SpanRequest): boolean {
-    if (this.inFlight.get(span) !== request) return false
-    this.inFlight.delete(span)
-    for (const waiting of this.waitingFor(span)) waiting.cursor = Math.min(waiting.cursor, span)
-    return true
+    return this.inFlight.get(span) === request && this.inFlight.delete(span)
   }
 
   /** What could not be had is not tried again and again for nobody. */

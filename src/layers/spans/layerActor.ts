@@ -117,10 +117,11 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
   }
   const ended = (request: SpanRequest, exit: Exit.Exit<void>) => {
     fibers.delete(request)
-    // A bug in a fetch is a bug for those who wait for it, not an error they could act on.
-    const crashed = isCrash(exit) ? ledger.awaiting(request) : []
+    const left = ledger.awaiting(request)
     ledger.cancel(request)
-    for (const waiter of crashed) answer(waiter, exit)
+    // A bug in a fetch is a bug for those who wait for it, not an error they could act on.
+    const bug = isCrash(exit) ? exit : Exit.die(new Error("a fetch ended without a word about its spans"))
+    for (const waiter of left) answer(waiter, bug)
   }
 
   const close = (exitOf: (waiter: Waiter) => Exit.Exit<void, SpanUnavailable>) =>
