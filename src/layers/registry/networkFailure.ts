@@ -21,6 +21,7 @@ const known: ReadonlyMap<string, NetworkFailure> = new Map(
     EHOSTUNREACH: { reason: "the host cannot be reached", transient: true },
     ENETUNREACH: { reason: "the network cannot be reached", transient: true },
     UND_ERR_CONNECT_TIMEOUT: { reason: "no connection in time", transient: true },
+    UND_ERR_DESTROYED: { reason: "the connections were closed before it was sent", transient: false },
     UND_ERR_SOCKET: { reason: "the server closed the connection", transient: true },
     UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { reason: "the body was shorter than its server said", transient: true },
     UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
