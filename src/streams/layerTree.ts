@@ -22,7 +22,7 @@ const maxTargetBytes = ZtocLimits.pathBytes - 1
 
 /** The tree of entries that stand in the order of the archive. */
 export const buildLayerTree = (entries: ReadonlyArray<TocEntry>): Result.Result<LayerTree, InvalidTree> => {
-  const names = new GrowingNames()
+  const names = new GrowingNames(entries.length)
   const forwardLinks: Array<Name> = []
 
   for (const [index, entry] of entries.entries()) {

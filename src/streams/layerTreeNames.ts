@@ -40,8 +40,9 @@ export interface Refusal {
 
 export const maxNameBytes = 255
 const maxLinks = 255
-/** Characters compared and copied beside the one look-up of each entry: two seconds of work. */
-const workBudget = 2 ** 28
+/** Characters compared and copied beside the one look-up of each entry: a layer's, and each entry's share. */
+const workPerLayer = 2 ** 25
+const workPerEntry = 256
 
 export const isRefusal = (value: object): value is Refusal => "reason" in value
 
@@ -66,9 +67,13 @@ export class GrowingNames {
     previous: undefined
   }
   private readonly names = new Map<string, Name>([["", this.root]])
-  private work = 0
+  private budget: number
   /** Where a path through links led, as long as no link has come or gone: entries of one directory follow each other. */
   private latest: { readonly path: string; readonly directory: Name } | undefined
+
+  constructor(entries: number) {
+    this.budget = workPerLayer + entries * workPerEntry
+  }
 
   get(path: string): Name | undefined {
     return this.names.get(path)
@@ -170,8 +175,8 @@ export class GrowingNames {
   }
 
   private spend(characters: number): boolean {
-    this.work += characters
-    return this.work <= workBudget
+    this.budget -= characters
+    return this.budget >= 0
   }
 }
 

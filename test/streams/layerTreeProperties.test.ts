@@ -69,12 +69,12 @@ describe("buildLayerTree, whatever the entries", () => {
 
   it("gives a tree that holds together for tables like real ones", () => {
     let built = 0
-    for (let seed = 1; seed <= 2000; seed++) {
+    for (let seed = 1; seed <= 500; seed++) {
       const result = buildLayerTree(randomEntries(seed))
       if (Result.isFailure(result)) continue
       checkTree(result.success)
       built++
     }
-    assert.isAbove(built, 500)
+    assert.isAbove(built, 125)
   })
 })
