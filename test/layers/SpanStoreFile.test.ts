@@ -444,6 +444,65 @@ describe("SpanStoreFile", () => {
     }).pipe(Effect.provide(storeWith()), Effect.scoped)
   )
 
+  it.effect("reads on before a sequential reader misses again", () =>
+    Effect.gen(function* () {
+      const observed = observedBlob(sample.bytes)
+      const spans = yield* open(openingOf(sample, observed))
+      for (const span of [0, 1, 3]) yield* spans.ensure(inSpan(spans.table, span), 1)
+      // Spans 4 and 5 are read ahead; they are awaited here, which is no reason yet to go further than 6 and 7.
+      yield* spans.ensure(inSpan(spans.table, 4), 1)
+      const begun = yield* Queue.unbounded<void>()
+      const honest = observed.respond
+      observed.respond = (offset, length) =>
+        Stream.unwrap(Effect.as(Queue.offer(begun, undefined), honest(offset, length)))
+      while (!areLocal(spans.table, 0, 7)) yield* Effect.yieldNow
+      yield* spans.ensure(inSpan(spans.table, 7), 1)
+      yield* Queue.take(begun)
+    }).pipe(Effect.provide(storeWith()), Effect.scoped)
+  )
+
+  it.effect("lets a read pass by a large fill", () =>
+    Effect.gen(function* () {
+      const observed = observedBlob(sample.bytes)
+      const spans = yield* open(openingOf(sample, observed))
+      const honest = observed.respond
+      const started = yield* Deferred.make<void>()
+      observed.respond = () => Stream.unwrap(Effect.andThen(Deferred.succeed(started, undefined), Effect.never))
+      const fill = yield* Effect.forkChild(spans.ensure(0, spans.size))
+      yield* Deferred.await(started)
+      observed.respond = honest
+      const last = sampleSpans - 1
+      yield* spans.ensure(inSpan(spans.table, last), 1)
+      assert.isFalse(areLocal(spans.table, 1, last - 1))
+      yield* Fiber.interrupt(fill)
+    }).pipe(Effect.provide(storeWith({ requestsPerLayer: 2, requestBytes: 1, readAheadBytes: 0 })), Effect.scoped)
+  )
+
+  it.effect("inflates no more spans at the same time than it may", () => {
+    let [active, most] = [0, 0]
+    const counting = Layer.effect(
+      Inflate,
+      Effect.map(Inflate, (inflate) =>
+        Inflate.of({
+          implementation: inflate.implementation,
+          inflate: (request) =>
+            Effect.suspend(() => {
+              most = Math.max(most, ++active)
+              return inflate.inflate(request)
+            }).pipe(Effect.ensuring(Effect.sync(() => active--)))
+        })
+      )
+    ).pipe(Layer.provide(InflateZlib.layer))
+    return Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const build = SpanStoreFile.layer({ directory, inflates: 2, requestBytes: 1 }).pipe(Layer.provide(counting))
+      const store = yield* Layer.build(build)
+      const spans = yield* Effect.provide(open(openingOf(sample, observedBlob(sample.bytes))), store)
+      yield* spans.ensure(0, spans.size)
+      assert.strictEqual(most, 2)
+    })
+  })
+
   it.effect("does not read ahead of one that jumps", () =>
     Effect.gen(function* () {
       const observed = observedBlob(sample.bytes)
