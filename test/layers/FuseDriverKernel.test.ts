@@ -1,5 +1,236 @@
-import { describe } from "@effect/vitest"
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect, Exit, Fiber, Scope } from "effect"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as fsp from "node:fs/promises"
+import { promisify } from "node:util"
+import * as FuseDriverKernel from "../../src/layers/FuseDriverKernel.ts"
+import { FuseDriver } from "../../src/services/FuseDriver.ts"
+import type { Layer as OpenLayer } from "../../src/services/LayerReader.ts"
+import { noise } from "../support/content.ts"
+import { xattrsOf } from "../support/fileTree.ts"
+import { heldLayer } from "../support/heldLayer.ts"
 import { canFuse } from "../support/kernelFeatures.ts"
 import { layerMountSuite } from "../support/layerMountSuite.ts"
+import { temporaryDirectory } from "../support/temporaryDirectory.ts"
+import { directory, file } from "../support/tocEntries.ts"
 
-describe.skipIf(!canFuse)("FUSE trees (needs root and /dev/fuse)", () => layerMountSuite("fuse"))
+const run = promisify(execFile)
+
+const mountTree = Effect.fnUntraced(function* (layer: OpenLayer, opaqueXattr: "trusted" | "user" | "all" = "trusted") {
+  const driver = yield* FuseDriver
+  const mountPoint = yield* temporaryDirectory
+  return yield* driver.mountTree({ mountPoint, source: "test", layer, opaqueXattr })
+})
+
+const mountBlobs = Effect.gen(function* () {
+  const driver = yield* FuseDriver
+  const mountPoint = yield* temporaryDirectory
+  return yield* driver.mountBlobs({ mountPoint, source: "test" })
+})
+
+const mountLine = (mountPoint: string) =>
+  fs
+    .readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .find((line) => line.split(" ")[1] === mountPoint)
+
+const small = [{ entry: file("a"), content: Buffer.from("small") }]
+const twoSpans = noise(100_000, 5)
+
+const read = (path: string) => Effect.tryPromise(() => fsp.readFile(path))
+
+describe.skipIf(!canFuse)("FuseDriverKernel (needs root and /dev/fuse)", () => {
+  layerMountSuite("fuse")
+
+  layer(FuseDriverKernel.layer(), { excludeTestServices: true })((it) => {
+    it.effect("mounts trees under the type that harnesses count, read-only and without devices", () =>
+      Effect.gen(function* () {
+        const { mountPoint } = yield* mountTree(yield* heldLayer(small))
+        assert.match(mountLine(mountPoint) ?? "", /^test \S+ fuse\.rawBridge ro,nodev,.*max_read=1048576/)
+      })
+    )
+
+    it.effect("is asked once for what never changes", () =>
+      Effect.gen(function* () {
+        const mount = yield* mountTree(yield* heldLayer(small))
+        const touch = () => {
+          assert.strictEqual(fs.readFileSync(`${mount.mountPoint}/a`, "utf8"), "small")
+          assert.deepStrictEqual(xattrsOf(`${mount.mountPoint}/a`), {})
+          assert.isFalse(fs.existsSync(`${mount.mountPoint}/missing`))
+          assert.deepStrictEqual(fs.readdirSync(mount.mountPoint), ["a"])
+        }
+        // Directories are kept from the second listing on.
+        touch()
+        touch()
+        const { requests } = yield* mount.counts
+        for (let again = 0; again < 20; again++) touch()
+        assert.strictEqual((yield* mount.counts).requests, requests)
+      })
+    )
+
+    it.effect("counts the reads that waited", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer([{ entry: file("a"), content: twoSpans }], { held: true })
+        const mount = yield* mountTree(held)
+        const reading = yield* Effect.forkChild(read(`${mount.mountPoint}/a`))
+        yield* held.untilWaiting(1)
+        assert.strictEqual((yield* mount.counts).waited, 1)
+        yield* held.release(0)
+        yield* held.release(1)
+        yield* Fiber.join(reading)
+        const { waited } = yield* mount.counts
+        assert.isTrue((yield* read(`${mount.mountPoint}/a`)).equals(twoSpans))
+        assert.strictEqual((yield* mount.counts).waited, waited)
+      })
+    )
+
+    for (const [which, keys] of [
+      ["trusted", ["trusted.overlay.opaque"]],
+      ["user", ["user.overlay.opaque"]],
+      ["all", ["trusted.overlay.opaque", "user.overlay.opaque"]]
+    ] as const) {
+      it.effect(`marks opaque directories by ${which} names, whatever the layer says of them`, () =>
+        Effect.gen(function* () {
+          const pax = [["SCHILY.xattr.user.overlay.opaque", "n"]] as const
+          const opaque = [{ entry: directory("d", { pax }) }, { entry: file("d/.wh..wh..opq") }]
+          const { mountPoint } = yield* mountTree(yield* heldLayer(opaque), which)
+          const expected = Object.fromEntries(keys.map((key) => [key, "y"]))
+          assert.deepStrictEqual(xattrsOf(`${mountPoint}/d`), { "user.overlay.opaque": "n", ...expected })
+        })
+      )
+    }
+
+    it.effect("speaks of the file system that holds the spans", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer(small)
+        const { mountPoint } = yield* mountTree(held)
+        const [shown, real] = yield* Effect.promise(() =>
+          Promise.all([mountPoint, held.spans.path].map((path) => fsp.statfs(path)))
+        )
+        assert.deepStrictEqual([shown?.blocks, shown?.bsize, shown?.files], [real?.blocks, real?.bsize, real?.files])
+      })
+    )
+
+    it.effect("fails reads of data that lie outside the stream", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer([{ entry: file("a", { offset: 1024 * 1024, size: 10 }) }])
+        const { mountPoint } = yield* mountTree(held)
+        const { cause } = yield* Effect.flip(read(`${mountPoint}/a`))
+        assert.propertyVal(cause, "code", "EIO")
+      })
+    )
+
+    it.effect("serves many mounts at the same time", () =>
+      Effect.gen(function* () {
+        const held = yield* Effect.forEach(Array.from({ length: 12 }).keys(), (i) =>
+          heldLayer([{ entry: file("a"), content: noise(300_000, i + 1) }])
+        )
+        const mounts = yield* Effect.forEach(held, (one) => mountTree(one), { concurrency: "unbounded" })
+        const contents = yield* Effect.forEach(mounts, ({ mountPoint }) => read(`${mountPoint}/a`), {
+          concurrency: "unbounded"
+        })
+        for (const [i, content] of contents.entries()) assert.isTrue(content.equals(noise(300_000, i + 1)), String(i))
+      })
+    )
+
+    it.effect("says why it cannot mount", () =>
+      Effect.gen(function* () {
+        const driver = yield* FuseDriver
+        const layer = yield* heldLayer(small)
+        const mountPoint = `${yield* temporaryDirectory}/missing`
+        const error = yield* Effect.flip(
+          Effect.scoped(driver.mountTree({ mountPoint, source: "test", layer, opaqueXattr: "all" }))
+        )
+        assert.strictEqual(error.message, `cannot mount fuse at ${mountPoint}: no such file or directory (ENOENT)`)
+        assert.strictEqual(error.errno, 2)
+      })
+    )
+
+    it.effect("takes itself from the name space while it is in use, and answers errors from then on", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer([{ entry: file("a"), content: twoSpans }], { held: true })
+        const scope = yield* Scope.make()
+        const { mountPoint } = yield* Scope.provide(mountTree(held), scope)
+        const handle = yield* Effect.promise(() => fsp.open(`${mountPoint}/a`))
+        yield* Scope.close(scope, Exit.void)
+        assert.isUndefined(mountLine(mountPoint))
+        const { cause } = yield* Effect.flip(Effect.tryPromise(() => handle.readFile()))
+        assert.property(cause, "code")
+        // Closing asks the dead mount to flush.
+        yield* Effect.ignore(Effect.tryPromise(() => handle.close()))
+      })
+    )
+
+    it.effect("bears that somebody else unmounts", () =>
+      Effect.gen(function* () {
+        const { mountPoint } = yield* Effect.scoped(
+          Effect.gen(function* () {
+            const mount = yield* mountTree(yield* heldLayer(small))
+            yield* Effect.promise(() => run("umount", [mount.mountPoint]))
+            return mount
+          })
+        )
+        assert.isUndefined(mountLine(mountPoint))
+        const other = yield* mountTree(yield* heldLayer(small))
+        assert.strictEqual((yield* read(`${other.mountPoint}/a`)).toString(), "small")
+      })
+    )
+
+    it.effect("shows streams and bytes as files, as long as their scopes are open", () =>
+      Effect.gen(function* () {
+        const blobs = yield* mountBlobs
+        const held = yield* heldLayer([{ entry: file("a"), content: twoSpans }])
+        const stream = yield* blobs.addLayer("stream.tar", held.spans)
+        assert.isTrue((yield* read(stream)).equals(held.stream))
+        const scoped = Effect.scoped(
+          Effect.gen(function* () {
+            const path = yield* blobs.addBytes("bytes", Buffer.from("some bytes"))
+            assert.strictEqual(path, `${blobs.mountPoint}/bytes`)
+            assert.strictEqual((yield* read(path)).toString(), "some bytes")
+            assert.deepStrictEqual(fs.readdirSync(blobs.mountPoint).toSorted(), ["bytes", "stream.tar"])
+            assert.strictEqual(fs.statSync(path).mode & 0o7777, 0o400)
+          })
+        )
+        yield* scoped
+        assert.deepStrictEqual(fs.readdirSync(blobs.mountPoint), ["stream.tar"])
+        assert.isFalse(fs.existsSync(`${blobs.mountPoint}/bytes`))
+        yield* scoped
+      })
+    )
+
+    it.effect("shows new bytes under an old name", () =>
+      Effect.gen(function* () {
+        const blobs = yield* mountBlobs
+        for (const text of ["first", "second, and longer"]) {
+          const add = Effect.flatMap(blobs.addBytes("name", Buffer.from(text)), read)
+          assert.strictEqual((yield* Effect.scoped(add)).toString(), text)
+        }
+      })
+    )
+
+    it.effect("fails who still reads a stream that was taken away", () =>
+      Effect.gen(function* () {
+        const blobs = yield* mountBlobs
+        const held = yield* heldLayer([{ entry: file("a"), content: twoSpans }], { held: true })
+        const scope = yield* Scope.make()
+        const path = yield* Scope.provide(blobs.addLayer("stream", held.spans), scope)
+        const reading = yield* Effect.forkChild(Effect.flip(read(path)))
+        yield* held.untilWaiting(1)
+        yield* Scope.close(scope, Exit.void)
+        assert.propertyVal((yield* Fiber.join(reading)).cause, "code", "EIO")
+      })
+    )
+
+    it.effect("refuses names that are taken or are none", () =>
+      Effect.gen(function* () {
+        const blobs = yield* mountBlobs
+        yield* blobs.addBytes("taken", new Uint8Array(1))
+        for (const name of ["taken", "", ".", "..", "a/b", "n".repeat(256)]) {
+          const error = yield* Effect.flip(blobs.addBytes(name, new Uint8Array(1)))
+          assert.include(error.message, `the file "${name}" cannot be shown`)
+        }
+      })
+    )
+  })
+})

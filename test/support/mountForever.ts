@@ -1,0 +1,30 @@
+/**
+ * A process that prepares EROFS mounts, says so, and never ends: `node mountForever.ts DIRECTORY`. With `exit` behind it, it exits at once,
+ * with its mounts still there.
+ */
+import { Effect, Layer } from "effect"
+import * as fs from "node:fs"
+import * as FuseDriverKernel from "../../src/layers/FuseDriverKernel.ts"
+import * as LayerMounterLive from "../../src/layers/LayerMounterLive.ts"
+import { LayerMounter } from "../../src/services/LayerMounter.ts"
+import { heldLayer } from "./heldLayer.ts"
+import { file } from "./tocEntries.ts"
+
+const [, , directory = "", then] = process.argv
+const mounter = LayerMounterLive.layer({ runDirectory: `${directory}/run` }).pipe(
+  Layer.provide(FuseDriverKernel.layer())
+)
+
+const program = Effect.gen(function* () {
+  const mounter = yield* LayerMounter
+  const layer = yield* heldLayer([{ entry: file("a"), content: Buffer.from("a") }])
+  const mountPoint = `${directory}/mnt`
+  fs.mkdirSync(mountPoint)
+  // The mount itself is gone at once; what it stood on stays.
+  yield* Effect.scoped(mounter.mount({ layer, mountPoint, mode: "erofs", opaqueXattr: "trusted" }))
+  process.stdout.write("mounted\n")
+  if (then === "exit") process.exit(7)
+  yield* Effect.sleep("1 hour")
+}).pipe(Effect.scoped, Effect.provide(mounter))
+
+await Effect.runPromise(program)
