@@ -125,6 +125,34 @@ describe.skipIf(!isRoot)("UnpackerDirectory (needs root: it sets owners and make
       })
     )
 
+    it.effect("follows paths as they lead now, not as they led before something was replaced", () =>
+      Effect.gen(function* () {
+        const { directory } = yield* unpackTarget
+        yield* unpackTar(
+          directory,
+          tarOf(
+            { name: "a/b/one" },
+            { name: "c/b/two" },
+            { name: "l", type: "2", linkname: "a" },
+            { name: "l/b/three" },
+            { name: "l", type: "2", linkname: "c" },
+            { name: "l/b/four" },
+            { name: "a", type: "2", linkname: "c" },
+            { name: "a/b/five" }
+          )
+        )
+        assert.deepStrictEqual(Object.keys(fileTree(directory)), [
+          "a",
+          "c",
+          "c/b",
+          "c/b/five",
+          "c/b/four",
+          "c/b/two",
+          "l"
+        ])
+      })
+    )
+
     it.effect("follows links of the layer to directories, and makes what they lack", () =>
       Effect.gen(function* () {
         const { directory } = yield* unpackTarget
