@@ -449,15 +449,15 @@ describe("SpanStoreFile", () => {
       const observed = observedBlob(sample.bytes)
       const spans = yield* open(openingOf(sample, observed))
       for (const span of [0, 1, 3]) yield* spans.ensure(inSpan(spans.table, span), 1)
-      // Spans 4 and 5 are read ahead; they are awaited here, which is no reason yet to go further than 6 and 7.
-      yield* spans.ensure(inSpan(spans.table, 4), 1)
-      const begun = yield* Queue.unbounded<void>()
+      // Spans 4 and 5 are read ahead.
+      while (!areLocal(spans.table, 0, 5) || observed.active > 0) yield* Effect.yieldNow
+      const begun = yield* Deferred.make<void>()
       const honest = observed.respond
       observed.respond = (offset, length) =>
-        Stream.unwrap(Effect.as(Queue.offer(begun, undefined), honest(offset, length)))
-      while (!areLocal(spans.table, 0, 7)) yield* Effect.yieldNow
-      yield* spans.ensure(inSpan(spans.table, 7), 1)
-      yield* Queue.take(begun)
+        Stream.unwrap(Effect.as(Deferred.succeed(begun, undefined), honest(offset, length)))
+      assert.isFalse(isPresent(spans.table, 6))
+      yield* spans.ensure(inSpan(spans.table, 5), 1)
+      yield* Deferred.await(begun)
     }).pipe(Effect.provide(storeWith()), Effect.scoped)
   )
 
