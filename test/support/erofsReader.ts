@@ -129,6 +129,7 @@ class Reader {
     check((dataWord & ~0x1f) === 0x20, "chunk indexes")
     const blocks = 2 ** (dataWord & 0x1f)
     const count = Math.ceil(size / (blocks * blockSize))
+    check(count === 1 || blocks === 2 ** 31, "as few chunks as possible")
     const indexes = this.use(Math.ceil((at + 64 + xattrBytes) / 8) * 8, count * 8)
     const first = indexes.readUInt32LE(4)
     for (let i = 0; i < count; i++) {

@@ -29,7 +29,7 @@ export interface ErofsOptions {
   /** Bytes of the extra device: the layer's uncompressed stream, rounded up to 512. */
   readonly streamSize: number
   readonly opaqueXattr: OpaqueXattr
-  /** 16 bytes that tell layers apart; without them overlayfs warns and changes inode numbers at copy-up. */
+  /** 16 bytes that tell layers apart; without them files get another inode number in an overlay once they are copied up. */
   readonly uuid?: Uint8Array
 }
 

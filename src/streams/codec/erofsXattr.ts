@@ -2,7 +2,7 @@
  * Extended attributes of EROFS inodes, inline behind them (linux/fs/erofs/erofs_fs.h).
  */
 import type { LayerTree } from "../../services/LayerTree.ts"
-import { opaqueValue, type XattrView, xattrsOfNode } from "../nodeXattrs.ts"
+import { shownXattrs } from "../nodeXattrs.ts"
 
 const headerBytes = 12
 const entryBytes = 4
@@ -31,17 +31,7 @@ const prefixOf = (key: Uint8Array) =>
       : key.length > prefix.length && startsWith(key, prefix)
   )
 
-const equal = (one: Uint8Array, other: Uint8Array): boolean =>
-  one.length === other.length && one.every((byte, i) => byte === other[i])
-
-/** The marks of an opaque directory, then what the node has of its own, as in FUSE mounts. */
-function* xattrsWithMarks(tree: LayerTree, node: number, opaqueMarks: ReadonlyArray<Uint8Array>): Generator<XattrView> {
-  const marks = tree.opaque[node] === 1 ? opaqueMarks : []
-  for (const key of marks) yield { key, value: opaqueValue }
-  for (const xattr of xattrsOfNode(tree, node)) {
-    if (!marks.some((mark) => equal(mark, xattr.key))) yield xattr
-  }
-}
+const textOf = (key: Uint8Array): string => new TextDecoder().decode(key.slice())
 
 const align = (bytes: number): number => (bytes + 3) & ~3
 
@@ -53,12 +43,12 @@ export const xattrAreaBytes = (
 ): number | string => {
   if (tree.xattrLength[node] === 0 && tree.opaque[node] !== 1) return 0
   let bytes = headerBytes
-  for (const { key, value } of xattrsWithMarks(tree, node, opaqueMarks)) {
+  for (const { key, value } of shownXattrs(tree, node, opaqueMarks)) {
     const prefix = prefixOf(key)
-    if (prefix === undefined)
-      return `EROFS has no number for the extended attribute ${new TextDecoder().decode(key.slice())}`
-    if (value.length > maxValueBytes)
-      return `an extended attribute of ${value.length} bytes; at most ${maxValueBytes} fit`
+    if (prefix === undefined) return `EROFS has no place for the extended attribute ${textOf(key)}`
+    if (value.length > maxValueBytes) {
+      return `the extended attribute ${textOf(key)} has ${value.length} bytes; at most ${maxValueBytes} fit`
+    }
     bytes += align(entryBytes + key.length - prefix[0].length + value.length)
     if (bytes > maxAreaBytes) return `extended attributes of more than ${maxAreaBytes} bytes`
   }
@@ -77,7 +67,7 @@ export const writeXattrs = (
   opaqueMarks: ReadonlyArray<Uint8Array>
 ): void => {
   let at = start + headerBytes
-  for (const { key, value } of xattrsWithMarks(tree, node, opaqueMarks)) {
+  for (const { key, value } of shownXattrs(tree, node, opaqueMarks)) {
     const [prefix, index] = prefixOf(key) ?? ["", 0]
     const suffix = key.subarray(prefix.length)
     image[at] = suffix.length

@@ -86,9 +86,9 @@ describe("writeErofs", () => {
   })
 
   it("fills the blocks of directories to their last byte", () => {
-    // Sizes around a block with 12 bytes for each entry, and 27 for dot and dot-dot.
+    // With 12 bytes for each entry, dot and dot-dot take 27, so that a block is full at 230.
     for (let length = 210; length < 255; length++) {
-      assertHolds(treeOf(file("a".repeat(length)), file("b".repeat(512 - 27 - 24 - 230)), file("c".repeat(255))))
+      assertHolds(treeOf(file("a".repeat(length)), file("b".repeat(231)), file("c".repeat(255))))
     }
   })
 
@@ -137,6 +137,17 @@ describe("writeErofs", () => {
     assert.match(refusalOf(treeOf(file("f", { offset: 512, size: 513 })), 1024), /^f: its data end behind/)
     assert.strictEqual(refusalOf(treeOf(file("f", { offset: 512, size: 512 })), 1024), "")
     assert.strictEqual(refusalOf(treeOf(file("f", { offset: 7, size: 0 })), 0), "")
+  })
+
+  it("refuses trees whose image would be larger than 2 GiB, before there is one", () => {
+    const tree = treeOf(
+      ...Array.from({ length: 12_000 }, (_, i) => file(`${i}`)),
+      file("0", { pax: [1, 2, 3].map((i) => [`SCHILY.xattr.user.${i}`, "v".repeat(65_000)] as const) })
+    )
+    const packed = nodeOf(tree, "0")
+    tree.xattrOffset.fill(tree.xattrOffset[packed] ?? 0)
+    tree.xattrLength.fill(tree.xattrLength[packed] ?? 0)
+    assert.match(refusalOf(tree), /^: metadata of more than 2147483648 bytes/)
   })
 
   it("refuses streams whose blocks have no number, modes of no file and names of no length", () => {
