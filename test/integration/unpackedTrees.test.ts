@@ -127,7 +127,7 @@ describe.skipIf(!isRoot || !hasUmoci)("Unpacked trees and umoci's (need root and
           // It does not give a file the attributes of a later name of it.
           "links.tar.gz": "different: hard3 hard1 hard2",
           "old-formats.tar.gz": "different: f v7h",
-          "pax-long-names.tar.gz": "different: hl",
+          "pax-long-names.tar.gz": "different: a hl",
           // It sets times before the epoch.
           "mtimes.tar.gz": "different: m-huge256 m-neg256 m08",
           // It passes over whiteouts that name nothing.
