@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { isDeepStrictEqual } from "node:util"
 import { mountScoped } from "../../../src/layers/kernelMount.ts"
@@ -12,7 +11,7 @@ import type { OpaqueXattr } from "../../../src/services/FuseDriver.ts"
 import type { LayerTree } from "../../../src/services/LayerTree.ts"
 import { writeErofs } from "../../../src/streams/codec/erofs.ts"
 import { noise } from "../../support/content.ts"
-import { directoryIn, erofsFiles, mountErofs, noErofsMounts, type StreamContent } from "../../support/erofsMount.ts"
+import { directoryIn, mountErofs, noErofsMounts, type StreamContent } from "../../support/erofsMount.ts"
 import { xattrsOf } from "../../support/fileTree.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 import { directory, entry, file, hardLink, nodesOf, symlink, treeOf } from "../../support/tocEntries.ts"
@@ -230,28 +229,3 @@ describe.skipIf(noErofsMounts !== undefined)(`writeErofs, as the kernel mounts i
     )
   }
 })
-
-/** Versions before 1.6 know blocks of 4096 bytes only. */
-const noFsck = (() => {
-  const { stdout, error } = spawnSync("fsck.erofs", ["-V"], { encoding: "utf8" })
-  if (error !== undefined) return "fsck.erofs is not installed"
-  const [major = 0, minor = 0] = /(\d+)\.(\d+)/.exec(stdout)?.slice(1).map(Number) ?? []
-  return major > 1 || minor >= 6 ? undefined : `fsck.erofs ${major}.${minor} is older than 1.6`
-})()
-
-describe.skipIf(noFsck !== undefined)(
-  `writeErofs, as fsck.erofs reads it${noFsck === undefined ? "" : ` (skipped: ${noFsck})`}`,
-  () => {
-    it.live("has nothing that fsck.erofs objects to", () =>
-      Effect.gen(function* () {
-        const stream = { size: 2 ** 20, pieces: [] }
-        const many = Array.from({ length: 2000 }, (_, i) => file(`many/${i}`, { size: i, offset: 512 * i }))
-        const kinds = [hardLink("h", "many/7"), symlink("s", "t".repeat(600)), entry("p", "fifo"), file(".wh.gone")]
-        const tree = treeOf(...many, ...kinds)
-        const files = yield* erofsFiles(imageOf(tree, stream), stream)
-        const run = spawnSync("fsck.erofs", [`--device=${files.stream}`, files.image], { encoding: "utf8" })
-        assert.strictEqual(run.status, 0, run.stderr)
-      })
-    )
-  }
-)
