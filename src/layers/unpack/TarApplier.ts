@@ -5,7 +5,6 @@
  * Synchronous and free of Effect: it runs in the unpacking thread. Throws `EntryProblem` for what a layer or the machine does;
  * after that only `close` may be called.
  */
-import { posix } from "node:path"
 import type { WhiteoutForm } from "../../services/Unpacker.ts"
 import type { ByteString } from "../../services/Ztoc.ts"
 import { type TarEntry, type TarError, TarReader } from "../../streams/codec/tar.ts"
@@ -22,6 +21,7 @@ import {
   statusAt
 } from "../native/fileSystem.ts"
 import { type Attributes, attributesOf, clearXattrs, setOnLink, setOnName } from "./attributes.ts"
+import { type EntryPlace, placeOf } from "./entryPlace.ts"
 import { check, checked, EntryProblem, Errno } from "./EntryProblem.ts"
 import { RegularFile } from "./RegularFile.ts"
 import { clearEarlier, removeEarlier, removeTree } from "./removal.ts"
@@ -45,20 +45,6 @@ const maxEntries = 5_000_000
 /** The kernel's width of device numbers; as in containerd, bits beyond are lost. */
 const majorMask = 0xfffn
 const minorMask = 0xfffffn
-
-/** A clean path in two: all but the last part, and that. */
-interface Place {
-  readonly path: ByteString
-  readonly parent: ByteString
-  readonly base: ByteString
-}
-
-/** Names are cleaned by their text alone, as the reference does; `..` stops at the root. The root itself has no base. */
-const placeOf = (name: ByteString): Place => {
-  const path = posix.resolve("/", name).slice(1)
-  const slash = path.lastIndexOf("/")
-  return { path, parent: slash < 0 ? "" : path.slice(0, slash), base: path.slice(slash + 1) }
-}
 
 export class TarApplier {
   readonly #form: WhiteoutForm
@@ -163,7 +149,7 @@ export class TarApplier {
     return directory
   }
 
-  #create(directory: number, place: Place, entry: TarEntry, attributes: Attributes): void {
+  #create(directory: number, place: EntryPlace, entry: TarEntry, attributes: Attributes): void {
     switch (entry.type) {
       case "reg":
         return this.#createFile(directory, place.base, entry, attributes)
@@ -202,7 +188,7 @@ export class TarApplier {
     this.#file = new RegularFile(this.#replace(directory, name, "create the file", create), entry, attributes)
   }
 
-  #createDirectory(directory: number, { path, base }: Place, attributes: Attributes): void {
+  #createDirectory(directory: number, { path, base }: EntryPlace, attributes: Attributes): void {
     const answer = makeDirectory(directory, base, 0o700)
     if (answer === -Errno.exists) this.#keepOrReplace(directory, base)
     else check("make the directory", answer)
@@ -223,7 +209,7 @@ export class TarApplier {
     this.#replace(directory, name, "make the directory", () => makeDirectory(directory, name, 0o700))
   }
 
-  #createLink({ parent, base }: Place, entry: TarEntry, attributes: Attributes): void {
+  #createLink({ parent, base }: EntryPlace, entry: TarEntry, attributes: Attributes): void {
     const target = placeOf(entry.linkname)
     const operation = `link to "${entry.linkname}"`
     const from = this.#root.find(target.parent) ?? check(operation, -Errno.notFound)
