@@ -13,6 +13,7 @@ import { mountScoped } from "../kernelMount.ts"
 import { MountFlag } from "../native/mount.ts"
 import type { ContentMessage, FuseChange, LayerSourceMessage } from "./fuseMessages.ts"
 import { type FuseReport, startFuseThreads } from "./FuseThreads.ts"
+import { isBeingKilled } from "./pendingKill.ts"
 import { makeWaitingReads, type WaitingReads } from "./WaitingReads.ts"
 
 export interface SessionOptions {
@@ -89,7 +90,7 @@ export const makeFuseSessions = Effect.fnUntraced(function* (
     const mount = ++mounts
     const content = yield* options.content
     const descriptor = yield* openScoped("/dev/fuse", constants.O_RDWR | constants.O_NONBLOCK, mountPoint)
-    const waiting = yield* makeWaitingReads
+    const waiting = yield* makeWaitingReads(isBeingKilled)
     const counters = new Float64Array(new SharedArrayBuffer(threads.count * 2 * 8))
     yield* Effect.acquireRelease(
       Effect.sync(() => open.set(mount, { waiting, scope })),

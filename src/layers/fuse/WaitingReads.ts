@@ -5,7 +5,6 @@
  * being killed is the read given up: programs do not expect reads of plain files to fail with EINTR, nor page faults to end in SIGBUS.
  */
 import { Cause, Deferred, Effect, type Exit, FiberMap, Schedule, type Scope } from "effect"
-import { readFileSync } from "node:fs"
 import type { LayerSpans } from "../../services/SpanStore.ts"
 import { Errno } from "../../streams/codec/fuse.ts"
 import type { WaitingRead } from "./fuseMessages.ts"
@@ -23,7 +22,9 @@ const earlyInterrupts = 1024
 /** How often it is looked whether a reader that has a signal is being killed. */
 const lookForKill = Schedule.spaced("100 millis")
 
-export const makeWaitingReads: Effect.Effect<WaitingReads, never, Scope.Scope> = Effect.gen(function* () {
+export const makeWaitingReads = Effect.fnUntraced(function* (
+  isBeingKilled: (thread: number) => boolean
+): Effect.fn.Return<WaitingReads, never, Scope.Scope> {
   const fibers = yield* FiberMap.make<string, number, never>()
   const start = yield* FiberMap.runtime(fibers)()
   const interrupts = new Map<string, Deferred.Deferred<void>>()
@@ -33,7 +34,10 @@ export const makeWaitingReads: Effect.Effect<WaitingReads, never, Scope.Scope> =
     const interrupted = Deferred.makeUnsafe<void>()
     if (early.delete(read.unique)) Deferred.doneUnsafe(interrupted, Effect.void)
     interrupts.set(read.unique, interrupted)
-    const givenUp = Deferred.await(interrupted).pipe(Effect.andThen(untilKilled(read.reader)), Effect.as(Errno.EINTR))
+    const givenUp = Deferred.await(interrupted).pipe(
+      Effect.andThen(untilKilled(read.reader, isBeingKilled)),
+      Effect.as(Errno.EINTR)
+    )
     const fiber = start(read.unique, Effect.raceFirst(makeLocal(spans, read), givenUp))
     fiber.addObserver((exit) => {
       interrupts.delete(read.unique)
@@ -64,22 +68,8 @@ const makeLocal = (spans: LayerSpans, { offset, length }: WaitingRead): Effect.E
 /** A read whose fiber met a defect, or was interrupted with the mount, has no other error than this. */
 const errnoOf = (exit: Exit.Exit<number>): number => (exit._tag === "Success" ? exit.value : Errno.EIO)
 
-const untilKilled = (thread: number): Effect.Effect<void> =>
-  Effect.sync(() => isBeingKilled(thread)).pipe(
+const untilKilled = (reader: number, isBeingKilled: (thread: number) => boolean): Effect.Effect<void> =>
+  Effect.sync(() => isBeingKilled(reader)).pipe(
     Effect.repeat({ schedule: lookForKill, until: (killed) => killed }),
     Effect.asVoid
   )
-
-/** SIGKILL is bit 8; a process that ends for any other reason has it in each of its threads too (proc(5), status). */
-const pendingSignals = /^S(?:ig|hd)Pnd:\s*([0-9a-f]+)$/gm
-const killBit = 1n << 8n
-
-const isBeingKilled = (thread: number): boolean => {
-  try {
-    const status = readFileSync(`/proc/${thread}/status`, "latin1")
-    return [...status.matchAll(pendingSignals)].some(([, signals]) => (BigInt(`0x${signals ?? "0"}`) & killBit) !== 0n)
-  } catch {
-    // A thread of another process namespace, or one that has gone: it is not known to be killed.
-    return false
-  }
-}

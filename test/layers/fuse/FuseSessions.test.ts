@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import { fileURLToPath } from "node:url"
 import { promisify } from "node:util"
-import { makeFuseSessions } from "../../../src/layers/fuse/FuseSessions.ts"
+import { type FuseSessions, makeFuseSessions } from "../../../src/layers/fuse/FuseSessions.ts"
 import { canErofs, canFuse } from "../../support/kernelFeatures.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
@@ -12,12 +12,11 @@ const run = promisify(execFile)
 
 const isMounted = (mountPoint: string) => fs.readFileSync("/proc/mounts", "utf8").includes(` ${mountPoint} `)
 
-const open = Effect.fnUntraced(function* (threads: number) {
-  const sessions = yield* makeFuseSessions(threads)
+const openIn = Effect.fnUntraced(function* (sessions: FuseSessions) {
   const mountPoint = yield* temporaryDirectory
   const content = Effect.succeed({ kind: "blobs" as const })
-  const session = yield* sessions.open({ mountPoint, source: "test", fileSystem: "fuse.test", content })
-  return { sessions, mountPoint, session }
+  yield* sessions.open({ mountPoint, source: "test", fileSystem: "fuse.test", content })
+  return mountPoint
 })
 
 /** What no thread can do. */
@@ -30,25 +29,31 @@ const impossible = {
 } as const
 
 describe.skipIf(!canFuse)("FuseSessions (needs root and /dev/fuse)", () => {
-  it.live("end, all of them, when a thread dies; later ones die with the same defect", () =>
+  it.live("end, all of them, when a thread dies; later ones die of the same", () =>
     Effect.gen(function* () {
-      const { sessions, mountPoint } = yield* open(2)
-      assert.isTrue(isMounted(mountPoint))
-      const exit = yield* Effect.exit(sessions.change(impossible))
-      assert.isTrue(Exit.hasDies(exit))
-      yield* Effect.suspend(() => (isMounted(mountPoint) ? Effect.fail("mounted") : Effect.void)).pipe(
-        Effect.eventually
-      )
-      assert.isTrue(
-        Exit.hasDies(yield* Effect.exit(Effect.scoped(open(1).pipe(Effect.andThen(sessions.change(impossible))))))
-      )
+      const sessions = yield* makeFuseSessions(2)
+      const mountPoints = [yield* openIn(sessions), yield* openIn(sessions)]
+      assert.deepStrictEqual(mountPoints.map(isMounted), [true, true])
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(sessions.change(impossible))))
+      const ended = Effect.suspend(() => (mountPoints.some(isMounted) ? Effect.fail("mounted") : Effect.void))
+      yield* Effect.eventually(ended)
+      assert.isTrue(Exit.hasDies(yield* Effect.exit(openIn(sessions))))
     }).pipe(Effect.scoped)
   )
 
   it.live("end with the driver, even if their owners still hold them", () =>
     Effect.gen(function* () {
-      const mountPoint = yield* Effect.scoped(Effect.map(open(1), (opened) => opened.mountPoint))
-      assert.isFalse(isMounted(mountPoint))
+      const mountPoint = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const owner = yield* Effect.scope
+          const opened = yield* Effect.scoped(
+            Effect.flatMap(makeFuseSessions(1), (sessions) => Scope.provide(openIn(sessions), owner))
+          )
+          assert.isFalse(isMounted(opened))
+          return opened
+        })
+      )
+      assert.isFalse(fs.existsSync(mountPoint))
     })
   )
 
