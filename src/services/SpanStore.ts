@@ -84,7 +84,10 @@ export interface LayerToOpen {
 export class SpanStore extends Context.Service<
   SpanStore,
   {
-    /** Opens a layer, or joins the one that is open under this digest; closed with the last scope. */
+    /**
+     * Opens a layer, or joins the one that is open under this digest with the same spans and checkpoints; closed with the
+     * last scope. The blob is read only as long as the opener's scope is open; those who joined read from their own.
+     */
     open(layer: LayerToOpen): Effect.Effect<LayerSpans, InvalidZtoc | SpanStoreFailed | SpanUnavailable, Scope.Scope>
   }
 >()("effect-soci/services/SpanStore") {}
