@@ -3,7 +3,7 @@
  * small launcher. Workers stand twice: beside their modules for the library, and beside the bundles for the executables,
  * because both find a worker by its file name relative to themselves.
  */
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import { chmodSync, existsSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -18,10 +18,10 @@ const external = [/^node:/, "koffi", "fuse-native", "redis"]
 
 const emitLibrary = () => {
   rmSync(dist, { recursive: true, force: true })
-  execFileSync(path.join(root, "node_modules", ".bin", "tsc"), ["-p", "tsconfig.build.json"], {
-    cwd: root,
-    stdio: "inherit"
-  })
+  const tsc = path.join(root, "node_modules", ".bin", "tsc")
+  const { status } = spawnSync(tsc, ["-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" })
+  // What is wrong with the types, tsc has said.
+  if (status !== 0) process.exit(1)
 }
 
 const bundle = async (entry, name) => {
