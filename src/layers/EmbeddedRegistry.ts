@@ -64,7 +64,8 @@ const make = Effect.fnUntraced(function* (options: EmbeddedRegistryOptions) {
   const http = yield* NodeHttpServer.make(() => server, { host: address, port: options.port ?? 0 }).pipe(
     Effect.mapError(failed)
   )
-  yield* http.serve(answer)
+  // Handlers run uninterruptible unless they say otherwise: a client that leaves must end its request, and so must the scope.
+  yield* http.serve(Effect.interruptible(answer))
   yield* Effect.addFinalizer(() => Effect.sync(() => server.closeAllConnections()))
 
   const bound = server.address()

@@ -271,18 +271,21 @@ describe("EmbeddedRegistry", () => {
 
   it.live("ends with its scope, also while it is serving", () =>
     Effect.gen(function* () {
-      const host = yield* Effect.scoped(
+      const fetcher = yield* registryFetcher({ retries: 0 })
+      const [host, serving] = yield* Effect.scoped(
         Effect.gen(function* () {
           const registry = yield* embeddedRegistry({ latency: "1 hour" })
-          const fetcher = yield* registryFetcher({ retries: 0 })
-          const repository = { host: registry.host, repository: "a" }
-          yield* Effect.forkScoped(fetcher.exists(repository, blob))
-          yield* Effect.yieldNow
-          return registry.host
+          const exists = fetcher.exists({ host: registry.host, repository: "a" }, blob)
+          const request = yield* Effect.forkChild(Effect.flip(exists))
+          yield* Effect.repeat(Effect.andThen(Effect.sleep("5 millis"), registry.stats), {
+            until: ({ requests }) => requests > 0
+          })
+          return [registry.host, request] as const
         })
       )
-      const refused = yield* Effect.forkChild(Effect.tryPromise(() => request(`http://${host}/v2/`)).pipe(Effect.flip))
-      assert.strictEqual((yield* Fiber.join(refused))._tag, "UnknownError")
-    })
+      assert.strictEqual((yield* Fiber.join(serving))._tag, "RegistryFailed")
+      const refused = yield* Effect.flip(Effect.tryPromise(() => request(`http://${host}/v2/`)))
+      assert.strictEqual(refused._tag, "UnknownError")
+    }).pipe(Effect.timeout("10 seconds"))
   )
 })

@@ -29,7 +29,9 @@ export const faultServer = Effect.fnUntraced(function* (answer: Answer) {
         server.closeAllConnections()
       })
   )
+  let connections = 0
+  server.on("connection", () => connections++)
   const address = server.address()
   const port = address !== null && typeof address === "object" ? address.port : 0
-  return { host: `127.0.0.1:${port}`, seen }
+  return { host: `127.0.0.1:${port}`, seen, connections: () => connections }
 })

@@ -61,6 +61,13 @@ const created = (repository: string, digest: Digest) =>
     headers: { location: `/v2/${repository}/blobs/${digest}`, "docker-content-digest": digest }
   })
 
+/** A disk may be full. */
+const writing = <A>(run: () => Promise<A>) =>
+  Effect.tryPromise({
+    try: run,
+    catch: (cause) => refused("INTERNAL", `the upload cannot be written: ${String(cause)}`)
+  })
+
 export const makeUploads = Effect.fnUntraced(function* (
   store: ContentStore["Service"],
   traffic: Traffic,
@@ -118,12 +125,13 @@ export const makeUploads = Effect.fnUntraced(function* (
     Effect.scoped(
       Effect.gen(function* () {
         const handle = yield* Effect.acquireRelease(
-          Effect.promise(() => fs.open(session.file, "a", 0o600)),
+          writing(() => fs.open(session.file, "a", 0o600)),
           (opened) => Effect.promise(() => opened.close())
         )
         yield* Stream.runForEach(body(session.size), (chunk) =>
-          Effect.promise(() => handle.writeFile(chunk)).pipe(
-            Effect.andThen(Effect.sync(() => void (session.size += chunk.length)))
+          Effect.andThen(
+            writing(() => handle.writeFile(chunk)),
+            Effect.sync(() => void (session.size += chunk.length))
           )
         )
         session.usedAtMillis = yield* Clock.currentTimeMillis

@@ -61,6 +61,15 @@ const take =
     })
 
 /**
+ * The body of a partial answer. One that says how long it is is read to its end, so that its connection can be used again; to
+ * stop at the last byte would look like giving up.
+ */
+const partOf = (exchange: Exchange, length: number): Stream.Stream<Uint8Array, ExchangeFailed> => {
+  const declared = Number(exchange.headers["content-length"] ?? Number.POSITIVE_INFINITY)
+  return declared <= length ? exchange.body : take(length)(exchange.body)
+}
+
+/**
  * The bytes [start, end) of a blob of `size` bytes out of an answer with status 200 or 206: a server that does not know
  * ranges sends everything, and we skip to the start. An answer with fewer bytes ends early.
  */
@@ -70,9 +79,7 @@ export const rangeOf = (
   end: number,
   size: number
 ): Effect.Effect<Stream.Stream<Uint8Array, ExchangeFailed>, ExchangeFailed> => {
-  if (exchange.status === 206) {
-    return Effect.as(checkRange(exchange, start, end, size), take(end - start)(exchange.body))
-  }
+  if (exchange.status === 206) return Effect.as(checkRange(exchange, start, end, size), partOf(exchange, end - start))
   return wholeSizeDiffers(exchange, size)
     ? Effect.fail(
         refused(exchange, `the blob has ${exchange.headers["content-length"]} bytes there, its descriptor says ${size}`)

@@ -125,7 +125,10 @@ export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings)
           orElse: () => Stream.fail(timedOut(`${shownUrl(url)}: no more of the body came`, settings.idleTimeout))
         })
       )
-      return { url, status: response.status, headers: response.headers, body }
+      const exchange = { url, status: response.status, headers: response.headers, body }
+      // Read to its end now, an empty body lets its connection be used again; closed unread, it takes the connection along.
+      if (response.headers["content-length"] === "0") yield* drain(exchange)
+      return exchange
     },
     Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
   )

@@ -32,6 +32,14 @@ describe("fetching whole blobs", () => {
     })
   )
 
+  it.live("uses a connection again", () =>
+    Effect.gen(function* () {
+      const { fetched, connections } = yield* fetchFrom(serveContent)
+      for (let i = 0; i < 5; i++) expectContent(yield* fetched)
+      assert.strictEqual(connections(), 1)
+    })
+  )
+
   it.live("goes on after a body that ends early without a word", () =>
     Effect.gen(function* () {
       const { fetched, seen } = yield* fetchFrom(first(sendShort))

@@ -35,6 +35,15 @@ describe("opened blobs", () => {
     })
   )
 
+  it.live("are read over one connection, read after read", () =>
+    Effect.gen(function* () {
+      const { blob: opened, connections, seen } = yield* open(serveContent)
+      for (let i = 0; i < 10; i++)
+        expectContent(yield* bytesOf(opened.read(i * 1000, 100_000)), i * 1000, i * 1000 + 100_000)
+      assert.deepStrictEqual([seen.length, connections()], [11, 1])
+    })
+  )
+
   it.live("are read from servers that know no ranges, by skipping", () =>
     Effect.gen(function* () {
       const { blob: opened } = yield* open(sendWhole, { requestsPerHost: 1 })
