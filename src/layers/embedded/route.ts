@@ -40,7 +40,7 @@ const sessionPattern = /^[0-9a-f]{32}$/
 
 const endpoint = /^\/v2\/(.+)\/(?:(blobs\/uploads)(?:\/([^/]*))?|(tags\/list)|(blobs|manifests|referrers)\/([^/]+))$/
 
-export const isRepositoryName = (name: string): boolean => name.length <= maxNameLength && namePattern.test(name)
+const isRepositoryName = (name: string): boolean => name.length <= maxNameLength && namePattern.test(name)
 
 const isDigest = Schema.is(Digest)
 

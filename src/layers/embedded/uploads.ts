@@ -3,27 +3,14 @@
  * gathered in a file; a blob that comes in one piece goes straight into the store, which checks it as it passes.
  */
 import { NodeStream } from "@effect/platform-node"
-import { Clock, Effect, Schema, Semaphore, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
-import { randomBytes } from "node:crypto"
 import { createReadStream } from "node:fs"
-import * as fs from "node:fs/promises"
-import { tmpdir } from "node:os"
-import * as path from "node:path"
 import type { ContentStore } from "../../services/ContentStore.ts"
 import { Digest } from "../../services/Descriptor.ts"
 import { type Refused, refused } from "./answer.ts"
 import type { Traffic } from "./traffic.ts"
-
-interface Session {
-  readonly id: string
-  readonly repository: string
-  readonly file: string
-  /** One request at a time. */
-  readonly turn: Semaphore.Semaphore
-  size: number
-  usedAtMillis: number
-}
+import { makeUploadSessions, type Session } from "./uploadSessions.ts"
 
 export interface UploadLimits {
   /** Bytes of one blob. */
@@ -32,14 +19,7 @@ export interface UploadLimits {
   readonly sessions: number
 }
 
-const idleMillis = 60 * 60 * 1000
-
 const isDigest = Schema.is(Digest)
-
-const temporaryDirectory = Effect.acquireRelease(
-  Effect.promise(() => fs.mkdtemp(path.join(tmpdir(), "effect-soci-uploads-"))),
-  (directory) => Effect.promise(() => fs.rm(directory, { recursive: true, force: true }))
-)
 
 const locationOf = (repository: string, id: string): string => `/v2/${repository}/blobs/uploads/${id}`
 
@@ -61,48 +41,12 @@ const created = (repository: string, digest: Digest) =>
     headers: { location: `/v2/${repository}/blobs/${digest}`, "docker-content-digest": digest }
   })
 
-/** A disk may be full. */
-const writing = <A>(run: () => Promise<A>) =>
-  Effect.tryPromise({
-    try: run,
-    catch: (cause) => refused("INTERNAL", `the upload cannot be written: ${String(cause)}`)
-  })
-
 export const makeUploads = Effect.fnUntraced(function* (
   store: ContentStore["Service"],
   traffic: Traffic,
   limits: UploadLimits
 ) {
-  const directory = yield* temporaryDirectory
-  const sessions = new Map<string, Session>()
-
-  const end = (session: Session) =>
-    Effect.promise(async () => {
-      sessions.delete(session.id)
-      await fs.rm(session.file, { force: true })
-    })
-
-  const begin = Effect.fnUntraced(function* (repository: string) {
-    const now = yield* Clock.currentTimeMillis
-    if (sessions.size >= limits.sessions) {
-      const idle = [...sessions.values()].find(({ usedAtMillis }) => usedAtMillis < now - idleMillis)
-      if (idle === undefined) return yield* refused("TOOMANYREQUESTS", "too many uploads are under way")
-      yield* end(idle)
-    }
-    const id = randomBytes(16).toString("hex")
-    const file = path.join(directory, id)
-    const session: Session = { id, repository, file, turn: Semaphore.makeUnsafe(1), size: 0, usedAtMillis: now }
-    sessions.set(id, session)
-    return session
-  })
-
-  const find = (repository: string, id: string) =>
-    Effect.suspend(() => {
-      const session = sessions.get(id)
-      return session?.repository === repository
-        ? Effect.succeed(session)
-        : Effect.fail(refused("BLOB_UPLOAD_UNKNOWN", "there is no such upload"))
-    })
+  const { begin, find, append, end } = yield* makeUploadSessions(limits.sessions)
 
   /** The body of the request; it may not make the blob larger than is allowed. */
   const body = (before: number) =>
@@ -121,23 +65,6 @@ export const makeUploads = Effect.fnUntraced(function* (
       })
     )
 
-  const append = (session: Session) =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const handle = yield* Effect.acquireRelease(
-          writing(() => fs.open(session.file, "a", 0o600)),
-          (opened) => Effect.promise(() => opened.close())
-        )
-        yield* Stream.runForEach(body(session.size), (chunk) =>
-          Effect.andThen(
-            writing(() => handle.writeFile(chunk)),
-            Effect.sync(() => void (session.size += chunk.length))
-          )
-        )
-        session.usedAtMillis = yield* Clock.currentTimeMillis
-      })
-    )
-
   const ingest = (
     digest: Digest,
     size: number,
@@ -152,7 +79,7 @@ export const makeUploads = Effect.fnUntraced(function* (
     const request = yield* HttpServerRequest.HttpServerRequest
     const length = Number(request.headers["content-length"] ?? Number.NaN)
     if (session.size === 0 && Number.isSafeInteger(length) && length > 0) return yield* ingest(digest, length, body(0))
-    yield* append(session)
+    yield* append(session, body(session.size))
     const gathered = NodeStream.fromReadable<Uint8Array, never>({
       evaluate: () => createReadStream(session.file, { highWaterMark: 256 * 1024 }),
       onError: (cause) => {
@@ -180,7 +107,7 @@ export const makeUploads = Effect.fnUntraced(function* (
     if (from !== undefined && Number(from) !== session.size) {
       return HttpServerResponse.empty({ status: 416, headers: progress(session) })
     }
-    yield* append(session)
+    yield* append(session, body(session.size))
     return HttpServerResponse.empty({ status: 202, headers: progress(session) })
   })
 

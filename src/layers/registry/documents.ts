@@ -6,7 +6,7 @@ import { type Descriptor, Digest } from "../../services/Descriptor.ts"
 import { maxDocumentBytes } from "../../services/Image.ts"
 import type { RegistryReference } from "../../services/ImageName.ts"
 import { MediaType } from "../../services/MediaType.ts"
-import type { RegistryFetcher, Repository } from "../../services/RegistryFetcher.ts"
+import type { RegistryError, RegistryFetcher, Repository } from "../../services/RegistryFetcher.ts"
 import { digestOf, verifyBytes } from "../../streams/verify.ts"
 import { type Exchange, ExchangeFailed, readBody, shownUrl } from "./exchange.ts"
 import { isRedirect, type RegistryClient } from "./registryClient.ts"
@@ -116,7 +116,7 @@ export const putManifest = (
   purpose: Purpose,
   mediaType: string,
   bytes: Uint8Array
-): Effect.Effect<Exchange["headers"], ExchangeFailed | Effect.Error<ReturnType<typeof unexpectedAnswer>>> =>
+): Effect.Effect<Exchange["headers"], ExchangeFailed | RegistryError> =>
   Effect.scoped(
     Effect.gen(function* () {
       const exchange = yield* client.request({
