@@ -5,20 +5,20 @@
  * A pushed manifest is listed in `index.json` under its digest, with a tag under the tag. Nothing is ever deleted. Damaged
  * blobs, such as those a crash left of a program that does not sync, count as absent when they are ingested again.
  */
-import { Effect, Layer, Schema, Stream } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { ContentNotFound, ContentStore } from "../services/ContentStore.ts"
-import { type Descriptor, Digest } from "../services/Descriptor.ts"
+import { ContentStore } from "../services/ContentStore.ts"
+import type { Descriptor, Digest } from "../services/Descriptor.ts"
 import { maxDocumentBytes } from "../services/Image.ts"
-import { compareUtf8 } from "../streams/codec/canonicalJson.ts"
 import { parseJson } from "../streams/codec/goJson.ts"
 import { verify } from "../streams/verify.ts"
 import { blobPath, blobSize, openRemoteBlob, readBlobFile } from "./layout/blobFile.ts"
-import { checkLayoutVersion, initializeLayout, makeIndexFile } from "./layout/indexFile.ts"
+import { checkLayoutVersion, type IndexFile, initializeLayout, makeIndexFile } from "./layout/indexFile.ts"
 import { openIngestFile, sweepIngestFiles } from "./layout/ingestFile.ts"
 import { type Attempts, makeAttempts } from "./layout/layoutFailure.ts"
-import { isListedType, singleImage, withListed, withoutTag, withTag } from "./layout/layoutIndex.ts"
+import { isListedType, withListed } from "./layout/layoutIndex.ts"
+import { makeTags } from "./layout/layoutTags.ts"
 import { makeReferrerGraph } from "./layout/referrerGraph.ts"
 
 export interface LayoutOptions {
@@ -29,8 +29,6 @@ export interface LayoutOptions {
 }
 
 type Shape = ContentStore["Service"]
-
-const isDigest = Schema.is(Digest)
 
 export const layer = (options: LayoutOptions) => Layer.effect(ContentStore, make(options))
 
@@ -47,7 +45,7 @@ const make = Effect.fn("ContentStoreLayout.open")(function* ({ root, readOnly = 
   })
 
   const list = (descriptor: Descriptor) =>
-    index.change("ingest", descriptor.digest, (current) => Effect.succeed(withListed(current, descriptor)))
+    index.change("ingest", descriptor.digest, (current) => withListed(current, descriptor))
 
   const ingest: Shape["ingest"] = Effect.fn("ContentStoreLayout.ingest")(function* (descriptor, content) {
     const { digest, size, mediaType } = descriptor
@@ -59,48 +57,11 @@ const make = Effect.fn("ContentStoreLayout.open")(function* ({ root, readOnly = 
     if (!current.listed.has(digest)) yield* list(descriptor)
   })
 
-  const resolve: Shape["resolve"] = Effect.fnUntraced(function* (reference) {
-    const current = yield* index.read("resolve", reference)
-    const tagged = current.tags.get(reference)
-    if (tagged !== undefined) return tagged
-    if (!isDigest(reference)) return yield* new ContentNotFound({ store: attempts.root, reference })
-    const known = current.listed.get(reference)
-    if (known !== undefined) return { mediaType: known.mediaType, digest: known.digest, size: known.size }
-    const size = yield* blobSize(attempts, "resolve", reference)
-    if (size === undefined) return yield* new ContentNotFound({ store: attempts.root, reference })
-    return { mediaType: "application/octet-stream", digest: reference, size }
-  })
-
-  const tag: Shape["tag"] = Effect.fnUntraced(function* (descriptor, name) {
-    yield* refuseChange("tag", name)
-    if (name === "") return yield* attempts.failure("tag", descriptor.digest, "the tag is empty")
-    const size = yield* blobSize(attempts, "tag", descriptor.digest)
-    if (size === undefined) return yield* new ContentNotFound({ store: attempts.root, reference: descriptor.digest })
-    yield* index.change("tag", name, (current) => Effect.succeed(withTag(current, descriptor, name)))
-  })
-
-  const untag: Shape["untag"] = Effect.fnUntraced(function* (name) {
-    yield* refuseChange("untag", name)
-    const current = yield* index.read("untag", name)
-    if (!current.tags.has(name)) return yield* new ContentNotFound({ store: attempts.root, reference: name })
-    yield* index.change("untag", name, (latest) => Effect.succeed(withoutTag(latest, name)))
-  })
-
-  const tags: Shape["tags"] = Effect.map(index.read("list", attempts.root), (current) =>
-    [...current.tags]
-      .map(([name, descriptor]) => ({ tag: name, descriptor }))
-      .sort((left, right) => compareUtf8(left.tag, right.tag))
-  )
-
   return ContentStore.of({
     location: attempts.root,
     ...blobs,
+    ...makeTags(attempts, index, refuseChange),
     ingest,
-    resolve,
-    tag,
-    untag,
-    tags,
-    single: Effect.map(index.read("resolve", attempts.root), singleImage),
     referrers: Effect.fn("ContentStoreLayout.referrers")(function* (subject, artifactType) {
       return yield* referrersOf(yield* index.read("referrers", subject), subject, artifactType)
     }),
@@ -117,10 +78,7 @@ const openExisting = ({ root, attempt, failure }: Attempts) =>
     )
   )
 
-const openOrCreate = Effect.fnUntraced(function* (
-  attempts: Attempts,
-  { locked }: Effect.Success<ReturnType<typeof makeIndexFile>>
-) {
+const openOrCreate = Effect.fnUntraced(function* (attempts: Attempts, { locked }: IndexFile) {
   const { root, attempt } = attempts
   yield* attempt("open", root, () => fs.mkdir(path.join(root, "blobs", "sha256"), { recursive: true }))
   yield* locked("open", root, initializeLayout(attempts))

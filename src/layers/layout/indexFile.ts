@@ -24,7 +24,7 @@ export interface IndexFile {
   readonly change: (
     operation: Operation,
     reference: string,
-    apply: (index: LayoutIndex) => Effect.Effect<LayoutIndex, ContentStoreFailed>
+    apply: (index: LayoutIndex) => LayoutIndex
   ) => Effect.Effect<void, ContentStoreFailed>
   /** Runs while no other process changes the layout. */
   readonly locked: <A, E>(
@@ -43,7 +43,7 @@ interface Contents {
   readonly bytes: Uint8Array
 }
 
-export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts) {
+export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts): Effect.fn.Return<IndexFile> {
   const { root, attempt, failure } = attempts
   const file = path.join(root, "index.json")
   const inProcess = yield* Semaphore.make(1)
@@ -110,12 +110,12 @@ export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts) {
       reference,
       Effect.gen(function* () {
         const before = yield* read(operation, reference)
-        const after = yield* apply(before)
+        const after = apply(before)
         if (after !== before) yield* replace(operation, reference, after)
       })
     )
 
-  return { read, change, locked } satisfies IndexFile
+  return { read, change, locked }
 })
 
 const layoutVersion = "1.0.0"
