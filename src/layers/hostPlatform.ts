@@ -1,3 +1,6 @@
+/**
+ * Which platform this machine is.
+ */
 import type { Platform } from "../services/Descriptor.ts"
 
 const architectures: ReadonlyMap<string, string> = new Map([

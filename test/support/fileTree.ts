@@ -56,12 +56,14 @@ const deviceOf = (device: bigint) => {
   return `${major}:${(device & 0xffn) | ((device >> 12n) & ~0xffn)}`
 }
 
-const factsOf = (path: string, firstPaths: Map<bigint, string>, name: string): FileFacts => {
+const factsOf = (path: string, firstPaths: Map<string, string>, name: string): FileFacts => {
   const bytes = Buffer.from(path, "latin1")
   const status = fs.lstatSync(bytes, { bigint: true })
   const type = typeNames.get(Number(status.mode) & 0o170000) ?? "?"
-  const first = firstPaths.get(status.ino)
-  if (first === undefined) firstPaths.set(status.ino, name)
+  // Files of different layers of an overlay may have one number, on devices of their own.
+  const inode = `${status.dev}:${status.ino}`
+  const first = firstPaths.get(inode)
+  if (first === undefined) firstPaths.set(inode, name)
   return {
     type,
     mode: (Number(status.mode) & 0o7777).toString(8),
@@ -81,7 +83,7 @@ const factsOf = (path: string, firstPaths: Map<bigint, string>, name: string): F
 /** Everything below a directory by its path, in byte order; names are one character a byte. */
 export const fileTree = (root: string): Record<string, FileFacts> => {
   const facts: Record<string, FileFacts> = {}
-  const firstPaths = new Map<bigint, string>()
+  const firstPaths = new Map<string, string>()
   const visit = (directory: string) => {
     const names = fs.readdirSync(Buffer.from(`${root}/${directory}`, "latin1"), "latin1").toSorted()
     for (const name of names) {

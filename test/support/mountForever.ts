@@ -1,6 +1,7 @@
 /**
- * A process that prepares EROFS mounts, says so, and never ends: `node mountForever.ts DIRECTORY`. With `exit` behind it, it exits at once,
- * with its mounts still there.
+ * A process that mounts a layer, says so, and never ends: `node mountForever.ts DIRECTORY THEN`. With `prepare` it mounts as EROFS and
+ * unmounts again, so that only what EROFS stands on is left; with `exit` it exits then, at once. With `open` it mounts a FUSE tree and
+ * keeps a file of it open.
  */
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs"
@@ -20,8 +21,12 @@ const program = Effect.gen(function* () {
   const layer = yield* heldLayer([{ entry: file("a"), content: Buffer.from("a") }])
   const mountPoint = `${directory}/mnt`
   fs.mkdirSync(mountPoint)
-  // The mount itself is gone at once; what it stood on stays.
-  yield* Effect.scoped(mounter.mount({ layer, mountPoint, mode: "erofs", opaqueXattr: "trusted" }))
+  if (then === "open") {
+    yield* mounter.mount({ layer, mountPoint, mode: "fuse", opaqueXattr: "trusted" })
+    fs.openSync(`${mountPoint}/a`)
+  } else {
+    yield* Effect.scoped(mounter.mount({ layer, mountPoint, mode: "erofs", opaqueXattr: "trusted" }))
+  }
   process.stdout.write("mounted\n")
   if (then === "exit") process.exit(7)
   yield* Effect.sleep("1 hour")

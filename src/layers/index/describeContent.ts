@@ -1,3 +1,6 @@
+/**
+ * Descriptors of what was made in memory.
+ */
 import type { Descriptor } from "../../services/Descriptor.ts"
 import { digestOf } from "../../streams/verify.ts"
 
