@@ -8,6 +8,7 @@ import { type BlobMount, FuseDriver, MountFailed } from "../services/FuseDriver.
 import type { LayerSpans } from "../services/SpanStore.ts"
 import { rootId } from "../streams/codec/fuse.ts"
 import type { FuseStatistics } from "../streams/codec/fuseReply.ts"
+import { takeFirstFlush } from "./fuse/firstFlush.ts"
 import type { BytesSourceMessage, LayerSourceMessage } from "./fuse/fuseMessages.ts"
 import { letReadAhead } from "./readAhead.ts"
 import { type FuseSession, type FuseSessions, makeFuseSessions } from "./fuse/FuseSessions.ts"
@@ -44,6 +45,7 @@ export const layer = (options: FuseDriverOptions = {}): Layer.Layer<FuseDriver> 
           }))
         })
         yield* checkAnswers(mountPoint)
+        yield* takeFirstFlush(mountPoint, layer.tree)
         return { mountPoint, counts: session.counts }
       })
 

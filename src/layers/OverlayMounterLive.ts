@@ -93,7 +93,6 @@ const mountStepwise = (overlay: OverlayOptions) => {
     flags: flagsOf(overlay),
     settings: [
       ["source", source],
-      ...(upperDir === undefined ? ["ro"] : []),
       ...lowerDirs.map((directory) => ["lowerdir+", directory] as const),
       ...(upperDir === undefined ? [] : [["upperdir", upperDir] as const]),
       ...(workDir === undefined ? [] : [["workdir", workDir] as const]),

@@ -1,5 +1,6 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
+import koffi from "koffi"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as fsp from "node:fs/promises"
@@ -12,10 +13,15 @@ import { xattrsOf } from "../support/fileTree.ts"
 import { heldLayer } from "../support/heldLayer.ts"
 import { canFuse } from "../support/kernelFeatures.ts"
 import { layerMountSuite } from "../support/layerMountSuite.ts"
+import { mountAndDie } from "../support/mountAndDie.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { directory, file } from "../support/tocEntries.ts"
 
 const run = promisify(execFile)
+
+const lgetxattr: (path: string, key: string, value: null, size: number) => number = koffi
+  .load(null)
+  .func("int64_t lgetxattr(const char *path, const char *key, void *value, size_t size)")
 
 const mountTree = Effect.fnUntraced(function* (layer: OpenLayer, opaqueXattr: "trusted" | "user" | "all" = "trusted") {
   const driver = yield* FuseDriver
@@ -59,6 +65,7 @@ describe.skipIf(!canFuse)("FuseDriverKernel (needs root and /dev/fuse)", () => {
           assert.deepStrictEqual(xattrsOf(`${mount.mountPoint}/a`), {})
           assert.isFalse(fs.existsSync(`${mount.mountPoint}/missing`))
           assert.deepStrictEqual(fs.readdirSync(mount.mountPoint), ["a"])
+          assert.strictEqual(lgetxattr(`${mount.mountPoint}/a`, "user.any", null, 0), -1)
         }
         // Directories are kept from the second listing on.
         touch()
@@ -174,6 +181,15 @@ describe.skipIf(!canFuse)("FuseDriverKernel (needs root and /dev/fuse)", () => {
         assert.isUndefined(mountLine(mountPoint))
         const other = yield* mountTree(yield* heldLayer(small))
         assert.strictEqual((yield* read(`${other.mountPoint}/a`)).toString(), "small")
+      })
+    )
+
+    it.effect("does not keep alive a process that is killed with a file of its own mount open", () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        yield* mountAndDie(directory, "open")
+        assert.throws(() => fs.readdirSync(`${directory}/mnt`), /ENOTCONN/)
+        yield* Effect.promise(() => run("umount", [`${directory}/mnt`]))
       })
     )
 

@@ -1,9 +1,7 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Effect, Exit, Layer, Scope } from "effect"
-import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as fsp from "node:fs/promises"
-import { fileURLToPath } from "node:url"
 import * as FuseDriverKernel from "../../src/layers/FuseDriverKernel.ts"
 import * as LayerMounterLive from "../../src/layers/LayerMounterLive.ts"
 import { LayerMounter, type MountMode } from "../../src/services/LayerMounter.ts"
@@ -12,6 +10,7 @@ import { noise } from "../support/content.ts"
 import { heldLayer } from "../support/heldLayer.ts"
 import { canErofs } from "../support/kernelFeatures.ts"
 import { layerMountSuite, mounter } from "../support/layerMountSuite.ts"
+import { mountAndDie } from "../support/mountAndDie.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { file } from "../support/tocEntries.ts"
 
@@ -104,12 +103,7 @@ describe.skipIf(!canErofs)("LayerMounterLive (needs root, /dev/fuse and EROFS of
   it.live("clears away what a killed process left", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
-      const program = fileURLToPath(new URL("../support/mountForever.ts", import.meta.url))
-      const child = spawn(process.execPath, [program, directory], { stdio: ["ignore", "pipe", "inherit"] })
-      yield* Effect.promise(() => new Promise((resolve) => child.stdout.once("data", resolve)))
-      const ended = new Promise((resolve) => child.on("exit", resolve))
-      child.kill("SIGKILL")
-      yield* Effect.promise(() => ended)
+      yield* mountAndDie(directory, "prepare")
       assert.include(fs.readFileSync("/proc/mounts", "utf8"), `${directory}/run`)
 
       const held = yield* heldLayer(small)

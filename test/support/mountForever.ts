@@ -23,7 +23,7 @@ const program = Effect.gen(function* () {
   fs.mkdirSync(mountPoint)
   if (then === "open") {
     yield* mounter.mount({ layer, mountPoint, mode: "fuse", opaqueXattr: "trusted" })
-    fs.openSync(`${mountPoint}/a`)
+    fs.openSync(`${mountPoint}/a`, "r")
   } else {
     yield* Effect.scoped(mounter.mount({ layer, mountPoint, mode: "erofs", opaqueXattr: "trusted" }))
   }
