@@ -5,13 +5,14 @@ import { Effect, Option, type Redacted } from "effect"
 import { Argument, Flag } from "effect/cli"
 import { hostPlatform } from "../../layers/hostPlatform.ts"
 import { resolvePlatform } from "../../layers/resolvePlatform.ts"
-import { ArtifactSource } from "../../services/ArtifactSource.ts"
-import { Digest } from "../../services/Descriptor.ts"
+import { ArtifactSource, type PlatformManifest } from "../../services/ArtifactSource.ts"
+import { Digest, type Platform } from "../../services/Descriptor.ts"
 import { ImageMounter } from "../../services/ImageMounter.ts"
-import { parseImageName } from "../../services/ImageName.ts"
-import { ImageSource } from "../../services/ImageSource.ts"
+import { formatImageName, parseImageName } from "../../services/ImageName.ts"
+import { ImageSource, PlatformNotInImage, type SourceImage } from "../../services/ImageSource.ts"
 import type { MountMode } from "../../services/LayerMounter.ts"
-import { parsePlatform } from "../../streams/codec/platform.ts"
+import { decodeImageConfig } from "../../streams/codec/imageDocuments.ts"
+import { formatPlatform, matchesPlatform, parsePlatform } from "../../streams/codec/platform.ts"
 import { CommandRefused } from "../commandFailure.ts"
 
 export const imageArgument = Argument.String("image").pipe(
@@ -68,6 +69,20 @@ export interface ImageOptions {
   readonly root: string
 }
 
+/** A single manifest is found whatever platform was asked for: its configuration tells what it is for. */
+const requirePlatform = Effect.fnUntraced(function* (image: SourceImage, manifest: PlatformManifest, wanted: Platform) {
+  const { config: descriptor } = manifest.manifest
+  const config = yield* Effect.fromResult(decodeImageConfig(yield* image.readDocument(descriptor), descriptor.digest))
+  const { os = "", architecture = "", variant = "" } = config
+  const actual: Platform = { os, architecture, ...(variant === "" ? {} : { variant }) }
+  if (architecture === "" || matchesPlatform(wanted, actual, hostPlatform)) return config
+  return yield* new PlatformNotInImage({
+    image: formatImageName(image.name),
+    platform: formatPlatform(wanted),
+    available: [formatPlatform(actual)]
+  })
+})
+
 /** Finds the image, its manifest and its index, and mounts it at `mountPoint` until the scope ends. */
 export const mountImage = Effect.fnUntraced(function* (options: ImageOptions, mountPoint: string) {
   const name = yield* Effect.fromResult(parseImageName(options.image))
@@ -77,6 +92,7 @@ export const mountImage = Effect.fnUntraced(function* (options: ImageOptions, mo
   })
   const image = yield* ImageSource.use((source) => source.find(name))
   const manifest = yield* resolvePlatform(image, platform)
+  const config = yield* requirePlatform(image, manifest, platform)
   const indexDigest = Option.getOrUndefined(options.indexDigest)
   const index = yield* ArtifactSource.use((source) => source.find(image, manifest, { indexDigest })).pipe(
     Effect.catchTag("NoIndex", (none) =>
@@ -94,13 +110,13 @@ export const mountImage = Effect.fnUntraced(function* (options: ImageOptions, mo
   const mounted = yield* ImageMounter.use((mounter) =>
     mounter.mount(image, manifest, index, { mountPoint, mode: options.mountMode, writable: options.writable })
   )
-  return { image, mounted, index }
+  return { config, mounted, index }
 })
 
 /** One line that says what was mounted and how. */
 export const describeMount = (
   image: string,
-  { mounted, index }: Effect.Success<ReturnType<typeof mountImage>>
+  { mounted, index }: Pick<Effect.Success<ReturnType<typeof mountImage>>, "mounted" | "index">
 ): string => {
   const layers = [...new Set(mounted.layers)]
   const lazy = layers.filter(({ how }) => how === "lazy").length

@@ -5,7 +5,6 @@ import { Effect, FileSystem } from "effect"
 import { Argument, Command } from "effect/cli"
 import { mountDevices } from "../../layers/deviceDirectory.ts"
 import { runInRootfs } from "../../layers/runInRootfs.ts"
-import { decodeImageConfig } from "../../streams/codec/imageDocuments.ts"
 import { ExitWith } from "../commandFailure.ts"
 import { mountServices } from "../mountServices.ts"
 import { imageArgument, imageFlags, mountImage } from "./imageOptions.ts"
@@ -36,11 +35,8 @@ export const run = Command.make(
     const program = Effect.gen(function* () {
       const fs = yield* FileSystem.FileSystem
       const rootfs = yield* fs.makeTempDirectoryScoped({ prefix: "soci-run-" })
-      const { image, mounted } = yield* mountImage(options, rootfs)
-      const { config: descriptor } = mounted.manifest.manifest
-      const { config } = yield* Effect.fromResult(
-        decodeImageConfig(yield* image.readDocument(descriptor), descriptor.digest)
-      )
+      const { config: imageConfig } = yield* mountImage(options, rootfs)
+      const { config } = imageConfig
       yield* mountDevices(rootfs)
       return yield* runInRootfs({
         rootfs,
