@@ -4,6 +4,7 @@ import koffi from "koffi"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as fsp from "node:fs/promises"
+import * as path from "node:path"
 import { promisify } from "node:util"
 import * as FuseDriverKernel from "../../src/layers/FuseDriverKernel.ts"
 import { FuseDriver } from "../../src/services/FuseDriver.ts"
@@ -19,13 +20,18 @@ import { directory, file } from "../support/tocEntries.ts"
 
 const run = promisify(execFile)
 
-const lgetxattr: (path: string, key: string, value: null, size: number) => number = koffi
-  .load(null)
-  .func("int64_t lgetxattr(const char *path, const char *key, void *value, size_t size)")
+const libc = koffi.load(null)
+const lgetxattr: (path: string, key: string, value: null, size: number) => number = libc.func(
+  "int64_t lgetxattr(const char *path, const char *key, void *value, size_t size)"
+)
+const llistxattr: (path: string, list: null, size: number) => number = libc.func(
+  "int64_t llistxattr(const char *path, void *list, size_t size)"
+)
 
 const mountTree = Effect.fnUntraced(function* (layer: OpenLayer, opaqueXattr: "trusted" | "user" | "all" = "trusted") {
   const driver = yield* FuseDriver
-  const mountPoint = yield* temporaryDirectory
+  const mountPoint = `${yield* temporaryDirectory}/mnt`
+  yield* Effect.promise(() => fsp.mkdir(mountPoint))
   return yield* driver.mountTree({ mountPoint, source: "test", layer, opaqueXattr })
 })
 
@@ -103,17 +109,32 @@ describe.skipIf(!canFuse)("FuseDriverKernel (needs root and /dev/fuse)", () => {
           const opaque = [{ entry: directory("d", { pax }) }, { entry: file("d/.wh..wh..opq") }]
           const { mountPoint } = yield* mountTree(yield* heldLayer(opaque), which)
           const expected = Object.fromEntries(keys.map((key) => [key, "y"]))
-          assert.deepStrictEqual(xattrsOf(`${mountPoint}/d`), { "user.overlay.opaque": "n", ...expected })
+          const shown = { "user.overlay.opaque": "n", ...expected }
+          assert.deepStrictEqual(xattrsOf(`${mountPoint}/d`), shown)
+          assert.strictEqual(llistxattr(`${mountPoint}/d`, null, 0), Object.keys(shown).join("\0").length + 1)
         })
       )
     }
+
+    it.effect("has the kernel check modes, also where no file has an access list", () =>
+      Effect.gen(function* () {
+        const { mountPoint } = yield* mountTree(
+          yield* heldLayer([{ entry: file("a", { mode: 0o600n }), content: Buffer.from("secret") }])
+        )
+        yield* Effect.promise(() => fsp.chmod(path.dirname(mountPoint), 0o755))
+        const stranger = { uid: 65_534, gid: 65_534, cwd: "/" }
+        const { cause } = yield* Effect.flip(Effect.tryPromise(() => run("cat", [`${mountPoint}/a`], stranger)))
+        assert.propertyVal(cause, "stderr", `cat: ${mountPoint}/a: Permission denied\n`)
+        yield* Effect.promise(() => run("stat", [`${mountPoint}/a`], stranger))
+      })
+    )
 
     it.effect("speaks of the file system that holds the spans", () =>
       Effect.gen(function* () {
         const held = yield* heldLayer(small)
         const { mountPoint } = yield* mountTree(held)
         const [shown, real] = yield* Effect.promise(() =>
-          Promise.all([mountPoint, held.spans.path].map((path) => fsp.statfs(path)))
+          Promise.all([mountPoint, held.spans.path].map((shown) => fsp.statfs(shown)))
         )
         assert.deepStrictEqual([shown?.blocks, shown?.bsize, shown?.files], [real?.blocks, real?.bsize, real?.files])
       })

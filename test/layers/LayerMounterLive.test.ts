@@ -100,6 +100,21 @@ describe.skipIf(!canErofs)("LayerMounterLive (needs root, /dev/fuse and EROFS of
     }).pipe(Effect.scoped)
   )
 
+  it.live("keeps nothing of a mount that failed", () =>
+    Effect.gen(function* () {
+      const runDirectory = `${yield* temporaryDirectory}/run`
+      const layer = yield* heldLayer(small)
+      yield* Effect.gen(function* () {
+        const mounter = yield* LayerMounter
+        const mountPoint = `${runDirectory}/missing`
+        const error = yield* Effect.flip(mounter.mount({ layer, mountPoint, mode: "erofs", opaqueXattr: "trusted" }))
+        assert.strictEqual(error._tag, "MountFailed")
+        const [directory] = fs.readdirSync(runDirectory)
+        assert.deepStrictEqual(fs.readdirSync(`${runDirectory}/${directory}/blobs`), [])
+      }).pipe(Effect.provide(mounterIn(runDirectory)), Effect.scoped)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("clears away what a killed process left", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
