@@ -12,6 +12,9 @@ import { heldLayer } from "./heldLayer.ts"
 import { file } from "./tocEntries.ts"
 
 const [, , directory = "", then] = process.argv
+// Nobody cleans up behind a process that is killed, but its directory goes with the test.
+process.env["TMPDIR"] = directory
+
 const mounter = LayerMounterLive.layer({ runDirectory: `${directory}/run` }).pipe(
   Layer.provide(FuseDriverKernel.layer())
 )
