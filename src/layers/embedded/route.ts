@@ -4,7 +4,7 @@
 import { Schema } from "effect"
 import { Digest } from "../../services/Descriptor.ts"
 
-interface InRepository {
+export interface InRepository {
   readonly repository: string
 }
 
