@@ -14,13 +14,15 @@ import * as ZtocBuilderWorkers from "../../src/layers/ZtocBuilderWorkers.ts"
 import { mountServices } from "../../src/main/mountServices.ts"
 import { ArtifactSource } from "../../src/services/ArtifactSource.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
+import type { Descriptor } from "../../src/services/Descriptor.ts"
 import { GraphPusher } from "../../src/services/GraphPusher.ts"
 import { ImageMounter } from "../../src/services/ImageMounter.ts"
 import { parseImageName } from "../../src/services/ImageName.ts"
-import { ImageSource } from "../../src/services/ImageSource.ts"
+import { ImageSource, type SourceImage } from "../../src/services/ImageSource.ts"
 import { IndexBuilder } from "../../src/services/IndexBuilder.ts"
 import { defaultBuildToolIdentifier } from "../../src/services/ZtocBuilder.ts"
 import { noise } from "../support/content.ts"
+import { dockerRegistry } from "../support/dockerRegistry.ts"
 import { embeddedRegistry } from "../support/embeddedRegistry.ts"
 import type { FileFacts } from "../support/fileTree.ts"
 import { storeImageOf } from "../support/imageOf.ts"
@@ -99,10 +101,16 @@ const unpackedByUmoci = Effect.fnUntraced(function* (layout: string) {
   return rootfs
 })
 
-/** The image in a registry, converted to carry a SOCI index of small spans. */
-const publishedImage = Effect.gen(function* () {
+const buildOptions = {
+  spanSize: 65_536,
+  minLayerSize: 0,
+  buildToolIdentifier: defaultBuildToolIdentifier,
+  xattrOptimization: false
+}
+
+/** The image in a layout, and what indexes and pushes it. */
+const storedImage = Effect.gen(function* () {
   const layout = yield* temporaryDirectory
-  const registry = yield* embeddedRegistry()
   const services = yield* Layer.build(
     Layer.mergeAll(IndexBuilderLive.layer, GraphPusherLive.layer).pipe(
       Layer.provideMerge(ContentStoreLayout.layer({ root: layout })),
@@ -111,7 +119,7 @@ const publishedImage = Effect.gen(function* () {
   )
   const store = Context.get(services, ContentStore)
   const target = yield* storeImageOf(store, "nasty", [base, middle, top])
-  const image = {
+  const image: SourceImage = {
     name: yield* Effect.fromResult(parseImageName(`oci-layout:${layout}:nasty`)),
     target,
     resolveDigest: store.resolve,
@@ -120,18 +128,18 @@ const publishedImage = Effect.gen(function* () {
     openBlob: store.open,
     referrers: store.referrers
   }
-  const converted = yield* Context.get(services, IndexBuilder).convert(image, [hostPlatform], {
-    spanSize: 65_536,
-    minLayerSize: 0,
-    buildToolIdentifier: defaultBuildToolIdentifier,
-    xattrOptimization: false
-  })
-  yield* Context.get(services, GraphPusher).push(
-    image,
-    converted.descriptor,
-    { host: registry.host, repository: "test" },
-    { concurrency: 3, tag: "soci" }
-  )
+  const pusher = Context.get(services, GraphPusher)
+  const push = (root: Descriptor, host: string, tag?: string) =>
+    pusher.push(image, root, { host, repository: "test" }, { concurrency: 3, ...(tag === undefined ? {} : { tag }) })
+  return { layout, image, push, builder: Context.get(services, IndexBuilder) }
+})
+
+/** The image in our registry, converted to carry a SOCI index of small spans. */
+const publishedImage = Effect.gen(function* () {
+  const { layout, image, push, builder } = yield* storedImage
+  const registry = yield* embeddedRegistry()
+  const converted = yield* builder.convert(image, [hostPlatform], buildOptions)
+  yield* push(converted.descriptor, registry.host, "soci")
   return { layout, registry, name: `${registry.host}/test:soci` }
 })
 
@@ -216,6 +224,25 @@ describe.skipIf(missing.length > 0)(`a mounted image${skipped}`, () => {
       }).pipe(Effect.provide(NodeServices.layer))
     )
   }
+
+  it.live.skipIf(!hasProgram("docker-registry"))(
+    "is found by a v1 index that refers to it, in a registry without a referrers API",
+    () =>
+      Effect.gen(function* () {
+        const { layout, image, push, builder } = yield* storedImage
+        const { host } = yield* dockerRegistry()
+        const manifest = yield* resolvePlatform(image, hostPlatform)
+        const built = yield* builder.build(image, { ...manifest, platform: hostPlatform }, "v1", buildOptions)
+        yield* push(image.target, host, "plain")
+        yield* push(built.descriptor, host)
+        const truth = yield* unpackedByUmoci(layout)
+        yield* Effect.gen(function* () {
+          const { mountPoint, layers } = yield* mounted(`${host}/test:plain`, "fuse")
+          assert.isTrue(layers.every(({ how }) => how === "lazy"))
+          assert.deepStrictEqual(yield* treeOf(mountPoint), yield* treeOf(truth))
+        }).pipe(Effect.scoped, Effect.provide(servicesIn(yield* temporaryDirectory)))
+      }).pipe(Effect.provide(NodeServices.layer))
+  )
 
   it.live("is read-only, or writable with changes that are discarded", () =>
     Effect.gen(function* () {
