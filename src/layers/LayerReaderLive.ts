@@ -3,9 +3,12 @@
  */
 import { Effect, Layer } from "effect"
 import { FileNotInLayer, LayerReader, type Layer as OpenLayer } from "../services/LayerReader.ts"
-import type { LayerTree } from "../services/LayerTree.ts"
+import { type LayerTree, noEntry } from "../services/LayerTree.ts"
 import { type LayerSpans, SpanStore } from "../services/SpanStore.ts"
+import type { Ztoc } from "../services/Ztoc.ts"
+import { layoutEntries } from "../streams/codec/ztoc.ts"
 import { buildLayerTree } from "../streams/layerTree.ts"
+import { checkHeaderLength, checkTarHeader } from "../streams/tarHeaderCheck.ts"
 
 const typeMask = 0o170000
 const regularType = 0o100000
@@ -19,7 +22,7 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
         yield* Effect.annotateCurrentSpan({ layer: toOpen.digest })
         const tree = yield* Effect.fromResult(buildLayerTree(toOpen.ztoc.entries))
         const spans = yield* store.open(toOpen)
-        return layerOf(tree, spans)
+        return layerOf(tree, spans, toOpen.ztoc)
       })
     })
   })
@@ -27,10 +30,34 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
 
 const isRegular = (tree: LayerTree, node: number) => ((tree.mode[node] ?? 0) & typeMask) === regularType
 
-const layerOf = (tree: LayerTree, spans: LayerSpans): OpenLayer => ({
+const layerOf = (tree: LayerTree, spans: LayerSpans, ztoc: Ztoc): OpenLayer => ({
   tree,
   spans,
-  readFile: Effect.fnUntraced(function* (node, offset, length) {
+  readFile: makeReadFile(tree, spans, makeCheckHeader(tree, spans, ztoc))
+})
+
+/** Checks a node's tar header, once; it costs nothing before the first file is read. */
+const makeCheckHeader = (tree: LayerTree, spans: LayerSpans, ztoc: Ztoc) => {
+  const checked = new Set<number>()
+  let placed: ReturnType<typeof layoutEntries> | undefined
+  return Effect.fnUntraced(function* (node: number) {
+    if (checked.has(node)) return
+    const entries = yield* Effect.orDie(Effect.fromResult((placed ??= layoutEntries(ztoc.entries))))
+    const entry = entries[tree.entry[node] ?? noEntry]
+    if (entry === undefined) return
+    const length = yield* Effect.fromResult(checkHeaderLength(entry))
+    const header = yield* spans.read(entry.headerOffset, length)
+    yield* Effect.fromResult(checkTarHeader(entry, header))
+    checked.add(node)
+  })
+}
+
+const makeReadFile = (
+  tree: LayerTree,
+  spans: LayerSpans,
+  checkHeader: ReturnType<typeof makeCheckHeader>
+): OpenLayer["readFile"] =>
+  Effect.fnUntraced(function* (node, offset, length) {
     if (!isRegular(tree, node)) {
       const reason = node < tree.nodeCount ? "it is not a regular file" : "there is no such node"
       return yield* new FileNotInLayer({ layer: spans.layer, path: `node ${node}`, reason })
@@ -38,6 +65,6 @@ const layerOf = (tree: LayerTree, spans: LayerSpans): OpenLayer => ({
     const start = Math.max(offset, 0)
     const end = Math.min(offset + length, tree.size[node] ?? 0)
     if (start >= end) return new Uint8Array(0)
+    yield* checkHeader(node)
     return yield* spans.read((tree.dataOffset[node] ?? 0) + start, end - start)
   })
-})

@@ -29,13 +29,14 @@ export const readRange = <E>(
         })
   )
 
-/** The content of a descriptor in a file of exactly its size, as long as the handle is open. */
-export const fileBlob = (descriptor: Descriptor, location: string, handle: FileHandle): RemoteBlob => {
-  const read: RemoteBlob["read"] = (offset, length) => {
+/** Ranges of a file of exactly `size` bytes, as long as the handle is open. */
+export const fileRanges =
+  (size: number, location: string, handle: FileHandle): RemoteBlob["read"] =>
+  (offset, length) => {
     const failed = (reason: string, cause?: unknown) =>
       new BlobReadFailed({ blob: location, offset, length, reason, ...(cause === undefined ? {} : { cause }) })
-    if (!(offset >= 0 && length >= 0 && offset + length <= descriptor.size)) {
-      return Stream.fail(failed(`the blob has only ${descriptor.size} bytes`))
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) {
+      return Stream.fail(failed(`the blob has only ${size} bytes`))
     }
     return Stream.suspend(() => {
       let missing = length
@@ -47,5 +48,10 @@ export const fileBlob = (descriptor: Descriptor, location: string, handle: FileH
       )
     })
   }
-  return { descriptor, location, read }
-}
+
+/** The content of a descriptor in a file of exactly its size, as long as the handle is open. */
+export const fileBlob = (descriptor: Descriptor, location: string, handle: FileHandle): RemoteBlob => ({
+  descriptor,
+  location,
+  read: fileRanges(descriptor.size, location, handle)
+})

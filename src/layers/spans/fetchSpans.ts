@@ -5,7 +5,6 @@
  * other failures of a source end its use for this request; the last source's failure is the answer.
  */
 import { Effect, Metric, Result, Semaphore, Stream } from "effect"
-import type { Digest } from "../../services/Descriptor.ts"
 import type { Inflate } from "../../services/Inflate.ts"
 import { BlobReadFailed, type RemoteBlob } from "../../services/RemoteBlob.ts"
 import { type SpanTable, SpanUnavailable } from "../../services/SpanStore.ts"
@@ -39,15 +38,20 @@ export interface SpanCounts {
   digestMismatches: number
 }
 
-export interface FetchOptions {
-  readonly layer: Digest
+/** What it takes to inflate a span. */
+export interface SpanDecoding {
+  /** What the layer is, for messages. */
+  readonly layer: string
+  readonly zinfo: Zinfo
+  readonly inflate: Inflate["Service"]
+}
+
+export interface FetchOptions extends SpanDecoding {
   readonly table: SpanTable
   readonly spans: ReadonlyArray<Span>
-  readonly zinfo: Zinfo
   /** Where the layer can be read at the moment, in order of preference. */
   readonly sources: ReadonlySet<RemoteBlob>
   readonly file: SpanFile
-  readonly inflate: Inflate["Service"]
   readonly inflates: Semaphore.Semaphore
   /** How often a span with wrong bytes is fetched again. */
   readonly verificationRetries: number
@@ -169,8 +173,9 @@ const makeLocal = Effect.fnUntraced(function* (options: FetchOptions, { span, by
   yield* Metric.update(localSpans, 1)
 })
 
-const contentOf = (
-  { layer, zinfo, inflate }: FetchOptions,
+/** What the compressed bytes of a span become; of `length` bytes, which may be fewer than the span's. */
+export const contentOf = (
+  { layer, zinfo, inflate }: SpanDecoding,
   span: number,
   compressed: Uint8Array,
   length: number
@@ -189,7 +194,7 @@ const contentOf = (
 }
 
 export const unavailable = (
-  layer: Digest,
+  layer: string,
   span: number,
   kind: SpanUnavailable["kind"],
   reason: string,

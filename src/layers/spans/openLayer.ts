@@ -107,8 +107,8 @@ const countPresent = (table: SpanTable): number => {
 }
 
 /** No span covers the bytes in front of the first one: for gzip they must be a whole header. */
-const checkFront = Effect.fnUntraced(function* (
-  { digest, ztoc, blob }: LayerToOpen,
+export const checkFront = Effect.fnUntraced(function* (
+  { digest, ztoc, blob }: { readonly digest: string; readonly ztoc: Ztoc; readonly blob: Pick<RemoteBlob, "read"> },
   spans: ReadonlyArray<Span>
 ): Effect.fn.Return<void, InvalidZtoc | SpanUnavailable> {
   const length = spans[0]?.compressedStart ?? 0
