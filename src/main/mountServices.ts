@@ -2,7 +2,7 @@
  * Which layers serve the commands that mount images.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Effect, FileSystem, Layer, Option, Path, type Redacted } from "effect"
+import { Config, Effect, FileSystem, Layer, Option, Path, type Redacted, Schema } from "effect"
 import * as ArtifactSourceLive from "../layers/ArtifactSourceLive.ts"
 import * as FuseDriverKernel from "../layers/FuseDriverKernel.ts"
 import * as ImageMounterLive from "../layers/ImageMounterLive.ts"
@@ -31,8 +31,15 @@ const workingDirectory = (root: string) =>
     return yield* fs.makeTempDirectoryScoped({ directory: parent, prefix: `${process.pid}-` })
   })
 
+/** `SOCI_INFLATE` names the inflater that must be taken; else the fastest one here is. */
+const inflater = Layer.unwrap(
+  Effect.map(Config.option(Config.schema(Schema.Literals(["isal", "zlib", "pako"]), "SOCI_INFLATE")), (preferred) =>
+    InflateLive.layer(Option.getOrUndefined(preferred))
+  )
+)
+
 const mounters = (directory: string) => {
-  const spans = SpanStoreFile.layer({ directory: `${directory}/spans` }).pipe(Layer.provide(InflateLive.layer()))
+  const spans = SpanStoreFile.layer({ directory: `${directory}/spans` }).pipe(Layer.provide(inflater))
   const layerMounter = LayerMounterLive.layer({ runDirectory: `${directory}/run` }).pipe(
     Layer.provide(FuseDriverKernel.layer())
   )

@@ -7,6 +7,7 @@ import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
+import { exitProgram } from "../support/exitProgram.ts"
 import { storeImageOf } from "../support/imageOf.ts"
 import { canFuse, canOverlay } from "../support/kernelFeatures.ts"
 import type { TarMember } from "../support/tarArchive.ts"
@@ -60,6 +61,7 @@ const layoutOf = Effect.gen(function* () {
   yield* Effect.gen(function* () {
     const files: ReadonlyArray<TarMember> = [
       { name: "hello", content: "hello from the image\n" },
+      { name: "exit-42", content: exitProgram(42), mode: 0o755 },
       { name: "proc/", type: "5" },
       { name: "dev/", type: "5" }
     ]
@@ -122,15 +124,20 @@ describe("soci", () => {
 })
 
 describe.skipIf(unable)(`soci run${why}`, () => {
-  it.live("ends with the code of the program, and leaves nothing", () =>
-    Effect.gen(function* () {
-      const root = yield* temporaryDirectory
-      const ended = yield* run("run", "--build", "--root", root, yield* layoutOf, "--", "/nonexistent")
-      assert.strictEqual(ended.code, 127)
-      assert.deepStrictEqual(yield* Effect.promise(() => mountsBelow(root)), [])
-      assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(path.join(root, "mount"))), [])
-    }).pipe(Effect.provide(NodeServices.layer))
-  )
+  for (const [program, code] of [
+    ...(process.arch === "x64" ? ([["/exit-42", 42]] as const) : []),
+    ["/nonexistent", 127]
+  ] as const) {
+    it.live(`ends with the code of the program and leaves nothing: ${program}`, () =>
+      Effect.gen(function* () {
+        const root = yield* temporaryDirectory
+        const ended = yield* run("run", "--build", "--root", root, yield* layoutOf, "--", program)
+        assert.strictEqual(ended.code, code, ended.stderr)
+        assert.deepStrictEqual(yield* Effect.promise(() => mountsBelow(root)), [])
+        assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(path.join(root, "mount"))), [])
+      }).pipe(Effect.provide(NodeServices.layer))
+    )
+  }
 })
 
 describe.skipIf(unable)(`soci mount${why}`, () => {
