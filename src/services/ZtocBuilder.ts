@@ -19,6 +19,8 @@ export interface ZtocBuildOptions {
   /** Uncompressed bytes; for gzip, 0 starts a span at each deflate block. */
   readonly spanSize: number
   readonly buildToolIdentifier: string
+  /** The layer's digest where the source checks it already; otherwise it is computed, which costs a sixth of the build again. */
+  readonly layerDigest?: Digest | undefined
 }
 
 export interface BuiltZtoc {

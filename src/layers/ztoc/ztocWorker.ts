@@ -7,12 +7,18 @@ import { isScanFailure, type LayerScan, type ScanFailure, type ScanOptions, star
 
 export type ToZtocWorker =
   | { readonly type: "start"; readonly build: number; readonly options: ScanOptions }
-  | { readonly type: "chunk"; readonly build: number; readonly bytes: Uint8Array }
+  | { readonly type: "chunk"; readonly build: number; readonly buffer: ArrayBuffer; readonly length: number }
   | { readonly type: "end"; readonly build: number }
   | { readonly type: "cancel"; readonly build: number }
 
 export type FromZtocWorker =
-  | { readonly type: "consumed"; readonly build: number; readonly uncompressedSize: number }
+  | {
+      readonly type: "consumed"
+      readonly build: number
+      readonly uncompressedSize: number
+      /** An earlier chunk's, to be filled again. */
+      readonly buffer: ArrayBuffer | undefined
+    }
   | { readonly type: "failed"; readonly build: number; readonly failure: ScanFailure }
   | {
       readonly type: "built"
@@ -27,7 +33,14 @@ export type FromZtocWorker =
 const port = parentPort
 if (!port) throw new Error("ztocWorker runs as a worker thread only")
 
-let running: { readonly build: number; readonly scan: LayerScan } | undefined
+interface Running {
+  readonly build: number
+  readonly scan: LayerScan
+  /** The latest chunk's: the scan may look back at it until it has the next one. */
+  held: ArrayBuffer | undefined
+}
+
+let running: Running | undefined
 
 const close = () => {
   running?.scan.close()
@@ -37,16 +50,21 @@ const close = () => {
 const answer = (message: FromZtocWorker, transfer: ReadonlyArray<ArrayBuffer> = []) =>
   port.postMessage(message, transfer)
 
-const finish = ({ build, scan }: { readonly build: number; readonly scan: LayerScan }) => {
+const finish = ({ build, scan }: Running) => {
   const result = scan.end()
   close()
   if (isScanFailure(result)) answer({ type: "failed", build, failure: result })
   else answer({ type: "built", build, ...result }, [result.ztoc.buffer])
 }
 
-const consume = ({ build, scan }: { readonly build: number; readonly scan: LayerScan }, bytes: Uint8Array) => {
-  const failure = scan.push(bytes)
-  if (failure === undefined) return answer({ type: "consumed", build, uncompressedSize: scan.uncompressedSize })
+const consume = (run: Running, buffer: ArrayBuffer, length: number) => {
+  const { build, scan, held } = run
+  const failure = scan.push(new Uint8Array(buffer, 0, length))
+  if (failure === undefined) {
+    run.held = buffer
+    const { uncompressedSize } = scan
+    return answer({ type: "consumed", build, uncompressedSize, buffer: held }, held ? [held] : [])
+  }
   close()
   answer({ type: "failed", build, failure })
 }
@@ -54,14 +72,14 @@ const consume = ({ build, scan }: { readonly build: number; readonly scan: Layer
 port.on("message", (message: ToZtocWorker) => {
   if (message.type === "start") {
     close()
-    running = { build: message.build, scan: startScan(message.options) }
+    running = { build: message.build, scan: startScan(message.options), held: undefined }
     return
   }
   // What belongs to a build that ended or was cancelled meanwhile is of no interest.
   if (running?.build !== message.build) return
   switch (message.type) {
     case "chunk":
-      return consume(running, message.bytes)
+      return consume(running, message.buffer, message.length)
     case "end":
       return finish(running)
     case "cancel":
