@@ -5,8 +5,7 @@ import { Effect, Layer } from "effect"
 import { FileNotInLayer, LayerReader, type Layer as OpenLayer } from "../services/LayerReader.ts"
 import { type LayerTree, noEntry } from "../services/LayerTree.ts"
 import { type LayerSpans, SpanStore } from "../services/SpanStore.ts"
-import type { Ztoc } from "../services/Ztoc.ts"
-import { layoutEntries } from "../streams/codec/ztoc.ts"
+import { layoutEntries, type PlacedEntry } from "../streams/codec/ztoc.ts"
 import { buildLayerTree } from "../streams/layerTree.ts"
 import { checkHeaderLength, checkTarHeader } from "../streams/tarHeaderCheck.ts"
 
@@ -20,9 +19,10 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
     return LayerReader.of({
       open: Effect.fn("LayerReader.open")(function* (toOpen) {
         yield* Effect.annotateCurrentSpan({ layer: toOpen.digest })
-        const tree = yield* Effect.fromResult(buildLayerTree(toOpen.ztoc.entries))
+        const entries = yield* Effect.fromResult(layoutEntries(toOpen.ztoc.entries))
+        const tree = yield* Effect.fromResult(buildLayerTree(entries.map(({ entry }) => entry)))
         const spans = yield* store.open(toOpen)
-        return layerOf(tree, spans, toOpen.ztoc)
+        return layerOf(tree, spans, entries)
       })
     })
   })
@@ -30,19 +30,17 @@ export const layer: Layer.Layer<LayerReader, never, SpanStore> = Layer.effect(
 
 const isRegular = (tree: LayerTree, node: number) => ((tree.mode[node] ?? 0) & typeMask) === regularType
 
-const layerOf = (tree: LayerTree, spans: LayerSpans, ztoc: Ztoc): OpenLayer => ({
+const layerOf = (tree: LayerTree, spans: LayerSpans, entries: ReadonlyArray<PlacedEntry>): OpenLayer => ({
   tree,
   spans,
-  readFile: makeReadFile(tree, spans, makeCheckHeader(tree, spans, ztoc))
+  readFile: makeReadFile(tree, spans, makeCheckHeader(tree, spans, entries))
 })
 
-/** Checks a node's tar header, once; it costs nothing before the first file is read. */
-const makeCheckHeader = (tree: LayerTree, spans: LayerSpans, ztoc: Ztoc) => {
+/** Holds a node's tar header against its entry, once. */
+const makeCheckHeader = (tree: LayerTree, spans: LayerSpans, entries: ReadonlyArray<PlacedEntry>) => {
   const checked = new Set<number>()
-  let placed: ReturnType<typeof layoutEntries> | undefined
   return Effect.fnUntraced(function* (node: number) {
     if (checked.has(node)) return
-    const entries = yield* Effect.orDie(Effect.fromResult((placed ??= layoutEntries(ztoc.entries))))
     const entry = entries[tree.entry[node] ?? noEntry]
     if (entry === undefined) return
     const length = yield* Effect.fromResult(checkHeaderLength(entry))

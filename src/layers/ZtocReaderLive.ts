@@ -123,7 +123,7 @@ export const layer: Layer.Layer<ZtocReader, never, Inflate> = Layer.effect(
       }),
       verify: Effect.fn("ZtocReader.verify")(function* (ztoc, bytes, options) {
         const { entries, spans, zinfo } = yield* check(ztoc, bytes)
-        yield* Effect.fromResult(buildLayerTree(ztoc.entries))
+        yield* Effect.fromResult(buildLayerTree(entries.map(({ entry }) => entry)))
         const decoding = { layer: bytes.location, zinfo, inflate, bytes, concurrency: concurrencyOf(options) }
         yield* verifyLayer(decoding, { entries, spans, archiveSize: ztoc.uncompressedArchiveSize })
         return { spans: spans.length, entries: entries.length }

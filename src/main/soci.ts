@@ -6,12 +6,13 @@ import { Effect, References } from "effect"
 import { Command } from "effect/cli"
 import { mount } from "./commands/mount.ts"
 import { run } from "./commands/run.ts"
+import { ztoc } from "./commands/ztoc.ts"
 import { runProgram } from "./runProgram.ts"
 import { version } from "./version.ts"
 
 const soci = Command.make("soci").pipe(
   Command.withDescription("Start containers before their image has arrived"),
-  Command.withSubcommands([mount, run])
+  Command.withSubcommands([mount, run, ztoc])
 )
 
 runProgram(
