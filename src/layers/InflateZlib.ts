@@ -3,9 +3,10 @@
  */
 import { Effect, Layer } from "effect"
 import { Inflate } from "../services/Inflate.ts"
+import { Flush, Status, WindowBits } from "./inflate/BlockInflater.ts"
 import { inflateSpan, type RawInflated, type RawInflater } from "./inflate/inflateSpan.ts"
 import { type InflateUnavailable, selfTested } from "./inflate/selfTest.ts"
-import { Flush, Status, WindowBits, ZlibStream } from "./native/zlib.ts"
+import { ZlibStream } from "./native/zlib.ts"
 
 const statusText = (status: number) =>
   status === Status.dataError ? "corrupt deflate data" : `zlib answered ${status}`

@@ -16,6 +16,7 @@ import {
   type ZtocBuildOptions
 } from "../services/ZtocBuilder.ts"
 import { digestOf } from "../streams/verify.ts"
+import type { BlockInflaterName } from "./inflate/BlockInflater.ts"
 import type { ScanOptions } from "./ztoc/layerScan.ts"
 import { type ScanThread, startScanThread } from "./ztoc/ScanThread.ts"
 import type { FromZtocWorker } from "./ztoc/ztocWorker.ts"
@@ -39,7 +40,10 @@ interface Build {
   uncompressedSize: number
 }
 
-const scanOptions = Effect.fnUntraced(function* ({ compression, spanSize, buildToolIdentifier }: ZtocBuildOptions) {
+const scanOptions = Effect.fnUntraced(function* (
+  { compression, spanSize, buildToolIdentifier }: ZtocBuildOptions,
+  inflater: BlockInflaterName | undefined
+) {
   if (compression !== "gzip" && compression !== "uncompressed" && compression !== "unknown") {
     return yield* new UnsupportedCompression({ compression })
   }
@@ -53,7 +57,8 @@ const scanOptions = Effect.fnUntraced(function* ({ compression, spanSize, buildT
   const options: ScanOptions = {
     compression: compression === "gzip" ? "gzip" : "uncompressed",
     spanSize,
-    buildToolIdentifier
+    buildToolIdentifier,
+    inflater
   }
   return options
 })
@@ -130,8 +135,7 @@ const feeder = (build: Build) => {
   return { add, end }
 }
 
-export const layer = Layer.effect(
-  ZtocBuilder,
+const make = (inflater: BlockInflaterName | undefined) =>
   Effect.gen(function* () {
     const threads = yield* Pool.makeWithTTL({
       acquire: startScanThread,
@@ -146,7 +150,7 @@ export const layer = Layer.effect(
     ): Stream.Stream<ZtocBuildEvent, ZtocBuildError | E, R> =>
       Stream.unwrap(
         Effect.gen(function* () {
-          const scan = yield* scanOptions(options)
+          const scan = yield* scanOptions(options, inflater)
           const thread = yield* Pool.get(threads)
           const build = yield* startBuild(thread, scan)
           const feed = feeder(build)
@@ -169,6 +173,9 @@ export const layer = Layer.effect(
           const built = Effect.gen(function* () {
             feed.end()
             const answer = yield* outcome
+            yield* Effect.logDebug("layer scanned").pipe(
+              Effect.annotateLogs({ inflater: answer.inflater ?? "none", spans: answer.spans })
+            )
             const ztoc: BuiltZtoc = {
               bytes: answer.ztoc,
               digest: digestOf(answer.ztoc),
@@ -201,4 +208,10 @@ export const layer = Layer.effect(
 
     return ZtocBuilder.of({ build, events })
   })
-)
+
+/** Builds with one inflater, for all that it may be slower: a build fails where it cannot be used. */
+export const layerWith = (inflater: BlockInflaterName | undefined): Layer.Layer<ZtocBuilder> =>
+  Layer.effect(ZtocBuilder, make(inflater))
+
+/** Builds with the zlib of the Node binary; with pako where that cannot be called. */
+export const layer: Layer.Layer<ZtocBuilder> = layerWith(undefined)

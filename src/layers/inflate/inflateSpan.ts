@@ -13,7 +13,7 @@ export interface RawDeflate {
   readonly bits: number
   readonly bitsValue: number
   readonly window: Uint8Array | undefined
-  readonly output: Uint8Array
+  readonly output: Uint8Array<ArrayBuffer>
   readonly outputOffset: number
 }
 

@@ -5,7 +5,7 @@
  * Every call answers as the kernel does: bytes, or a negative errno. Synchronous; libc's functions are bound on the first call of each
  * thread.
  */
-import koffi from "koffi"
+import { koffi } from "./koffi.ts"
 
 type Call = (descriptor: number, bytes: Uint8Array, length: number, offset?: number) => number
 
@@ -18,7 +18,7 @@ interface Calls {
 let bound: Calls | undefined
 
 const bind = (): Calls => {
-  const libc = koffi.load(null)
+  const libc = koffi().load(null)
   return {
     read: libc.func("int64_t read(int fd, void *buffer, size_t length)"),
     write: libc.func("int64_t write(int fd, const void *bytes, size_t length)"),
@@ -28,7 +28,7 @@ const bind = (): Calls => {
 
 const calls = (): Calls => (bound ??= bind())
 
-const answered = (result: number): number => (result < 0 ? -koffi.errno() : result)
+const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 /** read(2) of at most `length` bytes to the start of the buffer. */
 export const read = (descriptor: number, buffer: Uint8Array, length: number): number =>

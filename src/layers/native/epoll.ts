@@ -1,7 +1,7 @@
 /**
  * epoll(7) and eventfd(2) through koffi: a thread waits for many descriptors at once, and others wake it.
  */
-import koffi from "koffi"
+import { koffi } from "./koffi.ts"
 
 const control = { add: 1, remove: 2 } as const
 const closeOnExec = 0o2000000
@@ -17,7 +17,7 @@ const layout = process.arch === "x64" ? { size: 12, key: 4 } : { size: 16, key: 
 type Int = (...args: ReadonlyArray<unknown>) => number
 
 const bind = () => {
-  const libc = koffi.load(null)
+  const libc = koffi().load(null)
   const int = (prototype: string): Int => libc.func(prototype)
   return {
     close: int("int close(int fd)"),
@@ -35,7 +35,7 @@ const calls = () => (bound ??= bind())
 
 const succeed = (what: string, result: number): number => {
   if (result >= 0) return result
-  throw new Error(`${what} failed with errno ${koffi.errno()}`)
+  throw new Error(`${what} failed with errno ${koffi().errno()}`)
 }
 
 /** A set of descriptors to wait for, each under a number of the caller's. Throws where the kernel refuses. */
@@ -58,7 +58,7 @@ export class Epoll {
   /** Blocks the thread until something is ready; returns how many, for `keyAt`. */
   wait(): number {
     const ready = calls().wait(this.#descriptor, this.#events, this.#events.length / layout.size, -1)
-    if (ready < 0 && koffi.errno() === EINTR) return 0
+    if (ready < 0 && koffi().errno() === EINTR) return 0
     return succeed("epoll_wait", ready)
   }
 

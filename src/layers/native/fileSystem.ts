@@ -5,7 +5,7 @@
  * Every call answers as the kernel does: zero or more, or a negative errno. Names are `ByteString`s. Synchronous, for
  * worker threads; libc and its functions are bound on the first call.
  */
-import koffi from "koffi"
+import { koffi } from "./koffi.ts"
 import { constants } from "node:fs"
 import type { ByteString } from "../../services/Ztoc.ts"
 
@@ -58,7 +58,7 @@ const statxBasic = 0x7ff
 type Int = (...args: ReadonlyArray<unknown>) => number
 
 const bind = () => {
-  const libc = koffi.load(null)
+  const libc = koffi().load(null)
   const int = (prototype: string): Int => libc.func(prototype)
   return {
     close: int("int close(int fd)"),
@@ -90,7 +90,7 @@ const bind = () => {
 let bound: ReturnType<typeof bind> | undefined
 const calls = () => (bound ??= bind())
 
-const answered = (result: number): number => (result < 0 ? -koffi.errno() : result)
+const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 const pathMax = 4096
 const ENAMETOOLONG = -36

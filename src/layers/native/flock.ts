@@ -3,7 +3,7 @@
  *
  * A lock belongs to the open file description: two descriptors of one process exclude each other like two processes do.
  */
-import koffi from "koffi"
+import { koffi } from "./koffi.ts"
 
 const exclusive = 2
 const withoutWaiting = 4
@@ -15,9 +15,9 @@ let flock: ((descriptor: number, operation: number) => number) | undefined
  * it locked; throws where the file system has no locks.
  */
 export const tryLock = (descriptor: number): boolean => {
-  flock ??= koffi.load(null).func("int flock(int descriptor, int operation)")
+  flock ??= koffi().load(null).func("int flock(int descriptor, int operation)")
   if (flock(descriptor, exclusive | withoutWaiting) === 0) return true
-  const errno = koffi.errno()
-  if (errno === koffi.os.errno["EWOULDBLOCK"] || errno === koffi.os.errno["EINTR"]) return false
+  const errno = koffi().errno()
+  if (errno === koffi().os.errno["EWOULDBLOCK"] || errno === koffi().os.errno["EINTR"]) return false
   throw new Error(`flock failed with errno ${errno}`)
 }

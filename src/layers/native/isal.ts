@@ -5,7 +5,8 @@
  * Offsets are those of `struct inflate_state` (igzip_lib.h of version 2.30, 87368 bytes). The self-test of the layer that uses this tells whether the
  * library at hand has them.
  */
-import koffi, { type KoffiFunc } from "koffi"
+import type { KoffiFunc } from "koffi"
+import { koffi } from "./koffi.ts"
 
 /** More than the structure of any version so far. */
 const stateSize = 128 * 1024
@@ -34,7 +35,7 @@ let functions: Functions | undefined
 /** Finds the library; throws where it is not installed. */
 const load = (): Functions => {
   if (functions) return functions
-  const library = koffi.load("libisal.so.2")
+  const library = koffi().load("libisal.so.2")
   return (functions = {
     init: library.func("void isal_inflate_init(void *state)"),
     inflate: library.func("int isal_inflate(void *state)"),
@@ -42,7 +43,7 @@ const load = (): Functions => {
   })
 }
 
-const addressOf = (bytes: Uint8Array): bigint => BigInt(koffi.address(bytes))
+const addressOf = (bytes: Uint8Array): bigint => BigInt(koffi().address(bytes))
 
 /** One run of raw deflate data into one buffer. */
 export class IsalStream {

@@ -4,7 +4,8 @@
  * What may read from the file system it mounts, or write one back, runs on a thread of libuv's pool, so that the main thread can serve it
  * meanwhile. Every call answers as the kernel does: zero or more, or a negative errno.
  */
-import koffi, { type KoffiFunc } from "koffi"
+import type { KoffiFunc } from "koffi"
+import { koffi } from "./koffi.ts"
 
 export const MountFlag = { readOnly: 1, noSuid: 2, noDevices: 4, bind: 4096 } as const
 export const UnmountFlag = { detach: 2, noFollow: 8 } as const
@@ -20,7 +21,7 @@ type Int = (...args: ReadonlyArray<unknown>) => number
 type Text = string | null
 
 const bind = () => {
-  const libc = koffi.load(null)
+  const libc = koffi().load(null)
   const int = (prototype: string): Int => libc.func(prototype)
   const mount: KoffiFunc<(source: string, target: string, type: Text, flags: number, data: Text) => number> = libc.func(
     "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)"
@@ -50,7 +51,7 @@ const bind = () => {
 let bound: ReturnType<typeof bind> | undefined
 const calls = () => (bound ??= bind())
 
-const answered = (result: number): number => (result < 0 ? -koffi.errno() : result)
+const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 type Answer = (result: number) => void
 

@@ -5,16 +5,12 @@
  * Offsets are those of `z_stream` on 64-bit Linux (zlib.h, 112 bytes). Buffers given to a stream must not be resized while it
  * uses them; the class keeps references to them.
  */
-import koffi, { type KoffiFunc } from "koffi"
+import type { KoffiFunc } from "koffi"
+import { type BlockInflater, type Flush, Status } from "../inflate/BlockInflater.ts"
+import { koffi } from "./koffi.ts"
 
 const streamSize = 112
 const at = { nextIn: 0, availIn: 8, nextOut: 24, availOut: 32, dataType: 88 } as const
-
-export const Flush = { none: 0, sync: 2, finish: 4, block: 5 } as const
-export const Status = { ok: 0, streamEnd: 1, needDictionary: 2, streamError: -2, dataError: -3, bufError: -5 } as const
-
-/** Raw deflate data; or gzip and zlib, detected by their headers and checked by their trailers. */
-export const WindowBits = { raw: -15, detect: 47 } as const
 
 interface Functions {
   readonly version: string
@@ -31,7 +27,7 @@ let functions: Functions | undefined
 /** Finds the functions; throws where koffi or the symbols are missing. */
 const load = (): Functions => {
   if (functions) return functions
-  const self = koffi.load(null)
+  const self = koffi().load(null)
   return (functions = {
     version: self.func("const char *zlibVersion()")(),
     init: self.func("int inflateInit2_(void *stream, int windowBits, const char *version, int streamSize)"),
@@ -43,7 +39,7 @@ const load = (): Functions => {
   })
 }
 
-export class ZlibStream {
+export class ZlibStream implements BlockInflater {
   readonly #functions = load()
   readonly #stream = Buffer.alloc(streamSize)
   #input: Uint8Array = new Uint8Array(0)
@@ -55,14 +51,12 @@ export class ZlibStream {
     if (status !== Status.ok) throw new Error(`inflateInit2 answered ${status}`)
   }
 
-  /** The bytes to inflate next; what was not consumed of earlier ones is forgotten. */
   setInput(bytes: Uint8Array): void {
     this.#input = bytes
     this.#stream.writeBigUInt64LE(addressOf(bytes), at.nextIn)
     this.#stream.writeUInt32LE(bytes.length, at.availIn)
   }
 
-  /** Where output goes next. */
   setOutput(buffer: Uint8Array, offset: number, length: number): void {
     this.#output = buffer
     this.#stream.writeBigUInt64LE(addressOf(buffer) + BigInt(offset), at.nextOut)
@@ -70,31 +64,27 @@ export class ZlibStream {
     this.#offered = length
   }
 
-  /** Bytes of the input that were not consumed. */
   get unused(): number {
     return this.#stream.readUInt32LE(at.availIn)
   }
 
-  /** Bytes written since `setOutput`. */
   get produced(): number {
     return this.#offered - this.#stream.readUInt32LE(at.availOut)
   }
 
-  /** zlib's `data_type`: 128 at a block boundary, 64 in the last block, and the count of unused bits. */
   get position(): number {
     return this.#stream.readInt32LE(at.dataType)
   }
 
-  inflate(flush: number): number {
+  inflate(flush: Flush): number {
     return this.#functions.inflate(this.#stream, flush)
   }
 
   /** The same on a thread of libuv's pool. Neither stream nor buffers may be touched before it answers. */
-  inflateAsync(flush: number, answer: (error: Error | null, status: number) => void): void {
+  inflateAsync(flush: Flush, answer: (error: Error | null, status: number) => void): void {
     this.#functions.inflate.async(this.#stream, flush, answer)
   }
 
-  /** Ready for the next member; a window set before is gone. */
   reset(): void {
     this.#functions.reset(this.#stream)
   }
@@ -121,4 +111,4 @@ export class ZlibStream {
   }
 }
 
-const addressOf = (bytes: Uint8Array): bigint => BigInt(koffi.address(bytes))
+const addressOf = (bytes: Uint8Array): bigint => BigInt(koffi().address(bytes))

@@ -6,7 +6,7 @@
  */
 import type { Checkpoint } from "../../services/Ztoc.ts"
 import { windowSize } from "../../streams/codec/zinfoWriter.ts"
-import { Flush, Status, WindowBits, ZlibStream } from "../native/zlib.ts"
+import { type BlockInflater, Flush, Status } from "../inflate/BlockInflater.ts"
 
 /** Output of one step: large enough that calls do not count, small enough for the cache beside it. */
 const outputSize = 256 * 1024
@@ -36,7 +36,7 @@ export class GzipError extends Error {
 export class GzipScanner {
   readonly #spanSize: number
   readonly #handlers: GzipScanHandlers
-  readonly #zlib = new ZlibStream(WindowBits.detect)
+  readonly #inflater: BlockInflater
   /** The latest output; the window of a checkpoint is in front of `#end`. */
   readonly #buffer = Buffer.alloc(windowSize + outputSize)
   #end = windowSize
@@ -45,20 +45,22 @@ export class GzipScanner {
   #latest = 0
   #memberEnded = true
 
-  constructor(spanSize: number, handlers: GzipScanHandlers) {
+  /** `inflater` reads gzip and belongs to the scanner from now on. */
+  constructor(spanSize: number, inflater: BlockInflater, handlers: GzipScanHandlers) {
+    this.#inflater = inflater
     this.#spanSize = spanSize
     this.#handlers = handlers
   }
 
   push(input: Uint8Array): void {
-    this.#zlib.setInput(input)
+    this.#inflater.setInput(input)
     const before = this.#consumed
     for (let more = input.length > 0; more;) {
-      if (this.#memberEnded) this.#beginMember(before + input.length - this.#zlib.unused)
+      if (this.#memberEnded) this.#beginMember(before + input.length - this.#inflater.unused)
       const outputFull = this.#step()
-      this.#consumed = before + input.length - this.#zlib.unused
+      this.#consumed = before + input.length - this.#inflater.unused
       this.#takeCheckpoint()
-      more = this.#zlib.unused > 0 || (outputFull && !this.#memberEnded)
+      more = this.#inflater.unused > 0 || (outputFull && !this.#memberEnded)
     }
   }
 
@@ -68,11 +70,11 @@ export class GzipScanner {
   }
 
   close(): void {
-    this.#zlib.close()
+    this.#inflater.close()
   }
 
   #beginMember(offset: number): void {
-    if (offset > 0) this.#zlib.reset()
+    if (offset > 0) this.#inflater.reset()
     this.#memberEnded = false
     this.#handlers.onMember(offset)
   }
@@ -91,12 +93,12 @@ export class GzipScanner {
     const space = this.#buffer.length - this.#end
     const free = this.#free
     const room = free === 0 ? space : Math.min(space, free)
-    this.#zlib.setOutput(this.#buffer, this.#end, room)
-    const status = this.#zlib.inflate(free === 0 ? Flush.block : Flush.none)
+    this.#inflater.setOutput(this.#buffer, this.#end, room)
+    const status = this.#inflater.inflate(free === 0 ? Flush.block : Flush.none)
     if (status !== Status.ok && status !== Status.streamEnd && status !== Status.bufError) {
       throw new GzipError(this.#consumed)
     }
-    const produced = this.#zlib.produced
+    const produced = this.#inflater.produced
     this.#produced += produced
     this.#end += produced
     if (produced > 0) this.#handlers.onOutput(this.#buffer.subarray(this.#end - produced, this.#end))
@@ -105,7 +107,7 @@ export class GzipScanner {
   }
 
   #takeCheckpoint(): void {
-    const position = this.#zlib.position
+    const position = this.#inflater.position
     if (this.#memberEnded || (position & atBoundary) === 0 || (position & inLastBlock) !== 0) return
     if (this.#produced !== 0 && this.#produced - this.#latest <= this.#spanSize) return
     this.#latest = this.#produced

@@ -3,8 +3,10 @@
  * that runs it is `ztocWorker`.
  */
 import type { Checkpoint } from "../../services/Ztoc.ts"
+import type { BlockInflaterName } from "../inflate/BlockInflater.ts"
 import { encodeGzipZinfo, encodeTarZinfo } from "../../streams/codec/zinfoWriter.ts"
 import { algorithmNumbers, gzipAlgorithm, writeZtoc } from "../../streams/codec/ztocWriter.ts"
+import { type ChosenInflater, chooseInflater } from "./chooseInflater.ts"
 import { GzipError, GzipScanner } from "./gzipScanner.ts"
 import { MemberHeaders } from "./memberHeaders.ts"
 import { SpanHasher } from "./spanHasher.ts"
@@ -14,6 +16,8 @@ export interface ScanOptions {
   readonly compression: "gzip" | "uncompressed"
   readonly spanSize: number
   readonly buildToolIdentifier: string
+  /** What must inflate gzip; without it the fastest that works. */
+  readonly inflater?: BlockInflaterName | undefined
 }
 
 export interface ScannedLayer {
@@ -22,6 +26,8 @@ export interface ScannedLayer {
   readonly entries: number
   readonly uncompressedSize: number
   readonly withoutXattrs: boolean
+  /** What inflated the layer, if it was compressed. */
+  readonly inflater: BlockInflaterName | undefined
 }
 
 /** Why a layer has no ztoc. */
@@ -50,13 +56,15 @@ class GzipLayerScan implements LayerScan {
   readonly #listing = new TocListing()
   readonly #headers = new MemberHeaders()
   readonly #hasher = new SpanHasher()
+  readonly #inflater: ChosenInflater
   readonly #scanner: GzipScanner
   #size = 0
   uncompressedSize = 0
 
   constructor(options: ScanOptions) {
     this.#options = options
-    this.#scanner = new GzipScanner(options.spanSize, {
+    this.#inflater = chooseInflater(options.inflater)
+    this.#scanner = new GzipScanner(options.spanSize, this.#inflater.make(), {
       onCheckpoint: (checkpoint) => {
         this.#checkpoints.push(checkpoint)
         this.#hasher.startSpan(checkpoint.in, checkpoint.bits !== 0)
@@ -93,7 +101,8 @@ class GzipLayerScan implements LayerScan {
         size: this.#size,
         spanDigests,
         checkpoints,
-        uncompressedSize: this.uncompressedSize
+        uncompressedSize: this.uncompressedSize,
+        inflater: this.#inflater.name
       })
     })
   }
@@ -131,7 +140,8 @@ class TarLayerScan implements LayerScan {
       size,
       spanDigests: this.#hasher.finish(),
       checkpoints: encodeTarZinfo({ version: 2, spanSize: this.#options.spanSize, size }),
-      uncompressedSize: size
+      uncompressedSize: size,
+      inflater: undefined
     })
   }
 
@@ -157,11 +167,12 @@ const assemble = (
     readonly spanDigests: ReadonlyArray<string>
     readonly checkpoints: Uint8Array
     readonly uncompressedSize: number
+    readonly inflater: BlockInflaterName | undefined
   }
 ): ScannedLayer | ScanFailure => {
   listing.end()
   if (listing.error) return { stage: "tar", ...listing.error }
-  const { size, spanDigests, checkpoints, uncompressedSize } = scanned
+  const { size, spanDigests, checkpoints, uncompressedSize, inflater } = scanned
   try {
     const ztoc = writeZtoc(
       {
@@ -183,7 +194,8 @@ const assemble = (
       spans: spanDigests.length,
       entries: entries.length,
       uncompressedSize,
-      withoutXattrs
+      withoutXattrs,
+      inflater
     }
   } catch (error) {
     if (!(error instanceof Error && error.message.includes("cannot grow buffer"))) throw error

@@ -3,7 +3,14 @@
  * hot loop, and the thread must be cheap to start.
  */
 import { parentPort } from "node:worker_threads"
-import { isScanFailure, type LayerScan, type ScanFailure, type ScanOptions, startScan } from "./layerScan.ts"
+import {
+  isScanFailure,
+  type LayerScan,
+  type ScanFailure,
+  type ScannedLayer,
+  type ScanOptions,
+  startScan
+} from "./layerScan.ts"
 
 export type ToZtocWorker =
   | { readonly type: "start"; readonly build: number; readonly options: ScanOptions }
@@ -20,15 +27,7 @@ export type FromZtocWorker =
       readonly buffer: ArrayBuffer | undefined
     }
   | { readonly type: "failed"; readonly build: number; readonly failure: ScanFailure }
-  | {
-      readonly type: "built"
-      readonly build: number
-      readonly ztoc: Uint8Array<ArrayBuffer>
-      readonly spans: number
-      readonly entries: number
-      readonly uncompressedSize: number
-      readonly withoutXattrs: boolean
-    }
+  | ({ readonly type: "built"; readonly build: number } & ScannedLayer)
 
 const port = parentPort
 if (!port) throw new Error("ztocWorker runs as a worker thread only")
