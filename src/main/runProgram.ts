@@ -2,16 +2,26 @@
  * Runs a program of ours as the process: errors become one line, Ctrl-C and SIGTERM undo what was begun and end with code 130.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect } from "effect"
+import { Cause, Console, Effect, PlatformError } from "effect"
 import { CliError } from "effect/cli"
 import { ExitWith } from "./commandFailure.ts"
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** Errors of the platform name the operation; what happened is in their cause. */
+const messageOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error)
+  const known = PlatformError.isPlatformError(error) && error.cause instanceof Error
+  return known ? `${error.message}: ${messageOf(error.cause)}` : error.message
+}
+
+/** Whoever read our output has had enough: that is no failure to speak of. */
+const isBrokenPipe = (error: unknown): boolean =>
+  error instanceof Error && (("code" in error && error.code === "EPIPE") || isBrokenPipe(error.cause))
 
 const report = <E>(name: string, cause: Cause.Cause<E>): Effect.Effect<never, ExitWith> => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt
   const error = Cause.squash(cause)
   if (error instanceof ExitWith) return Effect.fail(error)
+  if (isBrokenPipe(error)) return Effect.fail(new ExitWith({ code: 141 }))
   // The parser has printed its help and the reason.
   if (CliError.isCliError(error)) return Effect.fail(new ExitWith({ code: 1 }))
   const defect = Cause.hasDies(cause) && error instanceof Error ? `\n${error.stack}` : ""
