@@ -44,6 +44,18 @@ describe("LayerReaderLive", () => {
     }).pipe(Effect.provide(reader), Effect.scoped)
   )
 
+  it.effect("gives nothing of a file whose tar header is not what the ztoc says", () =>
+    Effect.gen(function* () {
+      const { open } = yield* LayerReader
+      const entries = lazy.ztoc.entries.map((one) => (one.name === "a/large" ? { ...one, gid: 7 } : one))
+      const opening = openingOf(lazy, observedBlob(lazy.bytes))
+      const { tree, readFile } = yield* open({ ...opening, ztoc: { ...lazy.ztoc, entries } })
+      const error = yield* Effect.flip(readFile(resolvePath(tree, "a/large"), 100, 10))
+      assert.deepInclude({ ...error }, { _tag: "TarHeaderMismatch", field: "gid" })
+      assert.strictEqual((yield* readFile(resolvePath(tree, "a/small"), 100, 10)).length, 10)
+    }).pipe(Effect.provide(reader), Effect.scoped)
+  )
+
   it.effect("fetches nothing to read an empty file or behind the end of one", () =>
     Effect.gen(function* () {
       const { tree, readFile, spans } = yield* openSample
