@@ -4,7 +4,7 @@
  * One row for each artifact digest. Every operation is one transaction; CLI and daemon may use the data base at the same time, and a
  * process that dies leaves the state before or after its transaction.
  */
-import { Context, type Effect, Schema, type Stream } from "effect"
+import { Context, type Effect, type Option, Schema, type Stream } from "effect"
 import { Digest } from "./Descriptor.ts"
 
 export class ArtifactEntry extends Schema.Class<ArtifactEntry>("ArtifactEntry")({
@@ -43,10 +43,11 @@ export class NotAnIndex extends Schema.TaggedError<NotAnIndex>()("NotAnIndex", {
 export class ArtifactsDbFailed extends Schema.TaggedError<ArtifactsDbFailed>()("ArtifactsDbFailed", {
   operation: Schema.String,
   path: Schema.String,
-  cause: Schema.Defect()
+  reason: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `cannot ${this.operation} in the artifacts data base ${this.path}`
+    return `cannot ${this.operation} the artifacts data base ${this.path}: ${this.reason}`
   }
 }
 
@@ -60,6 +61,13 @@ export class ArtifactsDb extends Context.Service<
     readonly entries: Stream.Stream<ArtifactEntry, ArtifactsDbFailed>
     indexesOfImage(imageDigest: Digest): Effect.Effect<ReadonlyArray<ArtifactEntry>, ArtifactsDbFailed>
     indexesOfManifest(manifestDigest: Digest): Effect.Effect<ReadonlyArray<ArtifactEntry>, ArtifactsDbFailed>
+    /** A ztoc of the layer with this span size: the first by its digest. */
+    ztocOfLayer(layer: Digest, spanSize: number): Effect.Effect<Option.Option<ArtifactEntry>, ArtifactsDbFailed>
+    /** An index that belongs to another image and manifest from now on: conversion makes both anew. */
+    moveIndex(
+      digest: Digest,
+      to: { readonly originalDigest: Digest; readonly imageDigest: Digest }
+    ): Effect.Effect<void, ArtifactNotFound | ArtifactsDbFailed>
     removeIndex(digest: Digest): Effect.Effect<void, ArtifactNotFound | NotAnIndex | ArtifactsDbFailed>
     /** Removes the rows whose content `exists` denies; answers with their digests. */
     removeOld<E, R>(
