@@ -1,6 +1,6 @@
 /**
- * Builds ztocs in worker threads, one build in each. The layer's bytes are handed over in buffers that go back and forth, only as fast
- * as the thread takes them; meanwhile the main thread fetches and hashes the next ones.
+ * Builds ztocs in worker threads, one build in each. The layer's bytes are handed over in memory that both share, only as fast as the
+ * thread takes them; meanwhile the main thread fetches and hashes the next ones.
  */
 import { Cause, Deferred, Effect, Layer, Pool, Queue, Stream } from "effect"
 import { createHash } from "node:crypto"
@@ -22,19 +22,24 @@ import { type ScanThread, startScanThread } from "./ztoc/ScanThread.ts"
 import type { FromZtocWorker } from "./ztoc/ztocWorker.ts"
 
 /**
- * Bytes handed to a thread at once, and how many such buffers one build owns: waking a thread costs as much as hashing 100 KB, and a
- * larger buffer leaves the processor's cache before it is inflated.
+ * Bytes handed to a thread at once, and how many such buffers one build owns. The buffers are shared: each one that is transferred
+ * counts as new memory to the collector, which then runs every 30 MB of a layer.
  */
 const chunkSize = 256 * 1024
 const chunksInFlight = 8
 
 type ScanAnswer = Extract<FromZtocWorker, { readonly type: "built" }>
 
+interface SharedBuffer {
+  readonly index: number
+  readonly bytes: Uint8Array
+}
+
 /** A build in a thread: what it still takes, and what becomes of it. */
 interface Build {
   /** An empty buffer, once there is one. */
-  readonly buffer: Effect.Effect<Uint8Array<ArrayBuffer>, ZtocBuildError>
-  readonly send: (buffer: Uint8Array<ArrayBuffer>, length: number) => void
+  readonly buffer: Effect.Effect<SharedBuffer, ZtocBuildError>
+  readonly send: (buffer: SharedBuffer, length: number) => void
   readonly outcome: Deferred.Deferred<ScanAnswer, ZtocBuildError>
   readonly end: () => void
   uncompressedSize: number
@@ -69,19 +74,21 @@ let builds = 0
 const startBuild = Effect.fnUntraced(function* (thread: ScanThread, options: ScanOptions) {
   const build = ++builds
   const outcome = Deferred.makeUnsafe<ScanAnswer, ZtocBuildError>()
-  const buffers = yield* Queue.bounded<Uint8Array<ArrayBuffer>, ZtocBuildError>(chunksInFlight)
-  for (let i = 0; i < chunksInFlight; i++) yield* Queue.offer(buffers, new Uint8Array(chunkSize))
+  const buffers = Array.from({ length: chunksInFlight }, () => new SharedArrayBuffer(chunkSize))
+  const shared = buffers.map((buffer, index): SharedBuffer => ({ index, bytes: new Uint8Array(buffer) }))
+  const empty = yield* Queue.bounded<SharedBuffer, ZtocBuildError>(chunksInFlight)
+  yield* Queue.offerAll(empty, shared)
   const fail = (error: ZtocBuildError) => {
     Deferred.doneUnsafe(outcome, Effect.fail(error))
-    Queue.failCauseUnsafe(buffers, Cause.fail(error))
+    Queue.failCauseUnsafe(empty, Cause.fail(error))
   }
   const self: Build = {
     outcome,
     uncompressedSize: 0,
     buffer: Effect.suspend(() =>
-      Deferred.isDoneUnsafe(outcome) ? Effect.andThen(Deferred.await(outcome), Effect.never) : Queue.take(buffers)
+      Deferred.isDoneUnsafe(outcome) ? Effect.andThen(Deferred.await(outcome), Effect.never) : Queue.take(empty)
     ),
-    send: ({ buffer }, length) => thread.send({ type: "chunk", build, buffer, length }, [buffer]),
+    send: ({ index }, length) => thread.send({ type: "chunk", build, buffer: index, length }),
     end: () => thread.send({ type: "end", build })
   }
   yield* Effect.acquireRelease(
@@ -91,12 +98,12 @@ const startBuild = Effect.fnUntraced(function* (thread: ScanThread, options: Sca
           if (message.type === "built") return Deferred.doneUnsafe(outcome, Effect.succeed(message))
           if (message.type === "failed") return fail(new InvalidLayer(message.failure))
           self.uncompressedSize = message.uncompressedSize
-          if (message.buffer) Queue.offerUnsafe(buffers, new Uint8Array(message.buffer))
-          return undefined
+          const consumed = message.buffer === undefined ? undefined : shared[message.buffer]
+          return consumed && Queue.offerUnsafe(empty, consumed)
         },
         onCrash: fail
       })
-      thread.send({ type: "start", build, options })
+      thread.send({ type: "start", build, options, buffers })
     }),
     () =>
       Effect.sync(() => {
@@ -109,7 +116,7 @@ const startBuild = Effect.fnUntraced(function* (thread: ScanThread, options: Sca
 
 /** Puts chunks of any size into the buffers of a build and sends them full. */
 const feeder = (build: Build) => {
-  let buffer: Uint8Array<ArrayBuffer> | undefined
+  let buffer: SharedBuffer | undefined
   let filled = 0
   const flush = () => {
     if (buffer === undefined) return
@@ -117,9 +124,9 @@ const feeder = (build: Build) => {
     buffer = undefined
     filled = 0
   }
-  const fill = (into: Uint8Array<ArrayBuffer>, piece: Uint8Array) => {
+  const fill = (into: SharedBuffer, piece: Uint8Array) => {
     buffer = into
-    into.set(piece, filled)
+    into.bytes.set(piece, filled)
     filled += piece.length
     if (filled === chunkSize) flush()
   }

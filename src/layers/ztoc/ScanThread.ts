@@ -9,7 +9,7 @@ import type { FromZtocWorker, ToZtocWorker } from "./ztocWorker.ts"
 export interface ScanThread {
   /** Who hears of the thread: one build at a time. */
   listen(build: number, listener: ScanListener | undefined): void
-  send(message: ToZtocWorker, transfer?: ReadonlyArray<ArrayBuffer>): void
+  send(message: ToZtocWorker): void
 }
 
 export interface ScanListener {
@@ -46,7 +46,7 @@ export const startScanThread: Effect.Effect<ScanThread, never, Scope.Scope> = Ef
         else worker.unref()
         if (listener && crash) listener.onCrash(crash)
       },
-      send: (message, transfer = []) => worker.postMessage(message, transfer)
+      send: (message) => worker.postMessage(message, [])
     }
   }
 )

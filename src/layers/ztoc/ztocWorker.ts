@@ -13,8 +13,14 @@ import {
 } from "./layerScan.ts"
 
 export type ToZtocWorker =
-  | { readonly type: "start"; readonly build: number; readonly options: ScanOptions }
-  | { readonly type: "chunk"; readonly build: number; readonly buffer: ArrayBuffer; readonly length: number }
+  | {
+      readonly type: "start"
+      readonly build: number
+      readonly options: ScanOptions
+      /** Where chunks lie when they are announced, each in one of them. */
+      readonly buffers: ReadonlyArray<SharedArrayBuffer>
+    }
+  | { readonly type: "chunk"; readonly build: number; readonly buffer: number; readonly length: number }
   | { readonly type: "end"; readonly build: number }
   | { readonly type: "cancel"; readonly build: number }
 
@@ -24,7 +30,7 @@ export type FromZtocWorker =
       readonly build: number
       readonly uncompressedSize: number
       /** An earlier chunk's, to be filled again. */
-      readonly buffer: ArrayBuffer | undefined
+      readonly buffer: number | undefined
     }
   | { readonly type: "failed"; readonly build: number; readonly failure: ScanFailure }
   | ({ readonly type: "built"; readonly build: number } & ScannedLayer)
@@ -35,8 +41,9 @@ if (!port) throw new Error("ztocWorker runs as a worker thread only")
 interface Running {
   readonly build: number
   readonly scan: LayerScan
+  readonly buffers: ReadonlyArray<SharedArrayBuffer>
   /** The latest chunk's: the scan may look back at it until it has the next one. */
-  held: ArrayBuffer | undefined
+  held: number | undefined
 }
 
 let running: Running | undefined
@@ -56,13 +63,14 @@ const finish = ({ build, scan }: Running) => {
   else answer({ type: "built", build, ...result }, [result.ztoc.buffer])
 }
 
-const consume = (run: Running, buffer: ArrayBuffer, length: number) => {
+const consume = (run: Running, chunk: Extract<ToZtocWorker, { readonly type: "chunk" }>) => {
   const { build, scan, held } = run
-  const failure = scan.push(new Uint8Array(buffer, 0, length))
+  const bytes = run.buffers[chunk.buffer]
+  if (bytes === undefined) throw new Error(`a build with ${run.buffers.length} buffers was sent number ${chunk.buffer}`)
+  const failure = scan.push(new Uint8Array(bytes, 0, chunk.length))
   if (failure === undefined) {
-    run.held = buffer
-    const { uncompressedSize } = scan
-    return answer({ type: "consumed", build, uncompressedSize, buffer: held }, held ? [held] : [])
+    run.held = chunk.buffer
+    return answer({ type: "consumed", build, uncompressedSize: scan.uncompressedSize, buffer: held })
   }
   close()
   answer({ type: "failed", build, failure })
@@ -71,14 +79,15 @@ const consume = (run: Running, buffer: ArrayBuffer, length: number) => {
 port.on("message", (message: ToZtocWorker) => {
   if (message.type === "start") {
     close()
-    running = { build: message.build, scan: startScan(message.options), held: undefined }
+    const { build, options, buffers } = message
+    running = { build, scan: startScan(options), buffers, held: undefined }
     return
   }
   // What belongs to a build that ended or was cancelled meanwhile is of no interest.
   if (running?.build !== message.build) return
   switch (message.type) {
     case "chunk":
-      return consume(running, message.buffer, message.length)
+      return consume(running, message)
     case "end":
       return finish(running)
     case "cancel":
