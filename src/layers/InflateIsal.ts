@@ -7,8 +7,12 @@ import { inflateSpan, type RawInflated, type RawInflater } from "./inflate/infla
 import { type InflateUnavailable, selfTested } from "./inflate/selfTest.ts"
 import { IsalStatus, IsalStream } from "./native/isal.ts"
 
+/** ISA-L reads on when the output is full, and tells of errors there: what follows a span is of no interest. */
+const isInflated = (stream: IsalStream, status: number) =>
+  stream.isFull || status === IsalStatus.ok || status === IsalStatus.endOfInput || status === IsalStatus.outputFull
+
 const answer = (stream: IsalStream, status: number): RawInflated | string =>
-  status === IsalStatus.ok || status === IsalStatus.endOfInput || status === IsalStatus.outputFull
+  isInflated(stream, status)
     ? { consumed: stream.consumed, produced: stream.produced, ended: stream.ended }
     : `corrupt deflate data (${status})`
 

@@ -15,7 +15,9 @@ const inflateSync = ({ input, bits, bitsValue, window, output, outputOffset }: R
   stream.setInput(input)
   stream.setOutput(output, outputOffset, output.length - outputOffset)
   const status = stream.inflate(Flush.sync)
-  if (status !== Status.ok && status !== Status.streamEnd && status !== Status.bufError) return "corrupt deflate data"
+  const goesOn = status === Status.ok || status === Status.streamEnd || status === Status.bufError
+  // As zlib, it reads on to the next symbol when the output is full: what follows a span is of no interest.
+  if (!goesOn && !stream.isFull) return "corrupt deflate data"
   return { consumed: input.length - stream.unused, produced: stream.produced, ended: status === Status.streamEnd }
 }
 

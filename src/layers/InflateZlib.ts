@@ -12,7 +12,9 @@ const statusText = (status: number) =>
   status === Status.dataError ? "corrupt deflate data" : `zlib answered ${status}`
 
 const answer = (stream: ZlibStream, inputLength: number, status: number): RawInflated | string => {
-  if (status !== Status.ok && status !== Status.streamEnd && status !== Status.bufError) return statusText(status)
+  const goesOn = status === Status.ok || status === Status.streamEnd || status === Status.bufError
+  // zlib reads on to the next symbol when the output is full: what follows a span is of no interest.
+  if (!goesOn && !stream.isFull) return statusText(status)
   return { consumed: inputLength - stream.unused, produced: stream.produced, ended: status === Status.streamEnd }
 }
 

@@ -103,6 +103,34 @@ export const inflateContract = <E>(name: string, layer: Layer.Layer<Inflate, E>,
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("gives a span that is whole, however broken what follows it is", () =>
+      Effect.gen(function* () {
+        const inflate = yield* Inflate
+        // A block of fixed codes: the letter A, then a code that stands for nothing.
+        const compressed = Uint8Array.of(115, 28, 3, 0, 0, 0)
+        const inflated = yield* inflate.inflate(request(compressed, 1))
+        assert.deepStrictEqual(Buffer.from(inflated), Buffer.from("A"))
+        const error = yield* Effect.flip(inflate.inflate(request(compressed, 2)))
+        assert.strictEqual(error._tag, "InflateFailed")
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("passes over a member's name of any length that zlib passes over", () =>
+      Effect.gen(function* () {
+        const inflate = yield* Inflate
+        const [first, second] = [noise(500, 1), noise(600, 2)]
+        const name = Buffer.from(`${"n".repeat(2000)}\0`)
+        const named = Buffer.concat([
+          Buffer.of(0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3),
+          name,
+          gzipSync(second).subarray(10)
+        ])
+        const compressed = Buffer.concat([gzipSync(first).subarray(10), named])
+        const inflated = yield* inflate.inflate(request(compressed, 1_100))
+        assert.deepStrictEqual(Buffer.from(inflated), Buffer.concat([first, second]))
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("goes on behind the end of a gzip member", () =>
       Effect.gen(function* () {
         const inflate = yield* Inflate

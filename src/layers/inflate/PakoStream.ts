@@ -41,6 +41,10 @@ export class PakoStream implements BlockInflater {
     return this.#offered - this.#stream.avail_out
   }
 
+  get isFull(): boolean {
+    return this.#stream.avail_out === 0
+  }
+
   get position(): number {
     return this.#stream.data_type
   }

@@ -4,6 +4,7 @@
  */
 import { Effect, Result } from "effect"
 import { InflateFailed, type InflateRequest } from "../../services/Inflate.ts"
+import { ZtocLimits } from "../../services/Ztoc.ts"
 import { parseGzipHeader } from "../../streams/codec/gzipHeader.ts"
 
 /** One stretch of raw deflate data, from its start or from a checkpoint. */
@@ -56,7 +57,8 @@ export const inflateSpan = Effect.fnUntraced(function* (
     if (!inflated.ended) return yield* failed("the compressed bytes end too early")
     const rest = input.subarray(inflated.consumed)
     if (rest.length <= trailerSize) return yield* failed("the compressed bytes end with their last gzip member")
-    const header = parseGzipHeader(rest.subarray(trailerSize))
+    // What zlib let pass when the ztoc was built must pass here.
+    const header = parseGzipHeader(rest.subarray(trailerSize), ZtocLimits.gzipHeaderBytes)
     if (Result.isFailure(header)) return yield* failed(header.failure.reason)
     input = rest.subarray(trailerSize + header.success.length)
     start = { bits: 0, bitsValue: 0, window: undefined }

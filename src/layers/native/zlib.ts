@@ -72,6 +72,10 @@ export class ZlibStream implements BlockInflater {
     return this.#offered - this.#stream.readUInt32LE(at.availOut)
   }
 
+  get isFull(): boolean {
+    return this.#stream.readUInt32LE(at.availOut) === 0
+  }
+
   get position(): number {
     return this.#stream.readInt32LE(at.dataType)
   }

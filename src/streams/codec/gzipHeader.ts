@@ -8,7 +8,7 @@ const flagHeaderCrc = 0x02
 const flagExtra = 0x04
 const flagName = 0x08
 const flagComment = 0x10
-/** A name or comment has at most 511 bytes before its NUL. */
+/** In the reference's reader a name or comment has at most 511 bytes before its NUL. */
 const textBytes = 512
 
 export interface InvalidGzipHeader {
@@ -20,8 +20,11 @@ export interface InvalidGzipHeader {
 const invalid = (reason: string) => Result.fail({ reason: `gzip: ${reason}`, truncated: false })
 const truncated = Result.fail({ reason: "unexpected EOF", truncated: true })
 
-/** The length of the header that `bytes` begin with. */
-export const parseGzipHeader = (bytes: Uint8Array): Result.Result<{ readonly length: number }, InvalidGzipHeader> => {
+/** The length of the header that `bytes` begin with. `maxText` is the limit for a name or comment, its NUL included. */
+export const parseGzipHeader = (
+  bytes: Uint8Array,
+  maxText = textBytes
+): Result.Result<{ readonly length: number }, InvalidGzipHeader> => {
   if (bytes.length < 10) return truncated
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8) return invalid("invalid header")
   const flags = bytes[3] ?? 0
@@ -33,8 +36,8 @@ export const parseGzipHeader = (bytes: Uint8Array): Result.Result<{ readonly len
   }
   for (const flag of [flagName, flagComment]) {
     if ((flags & flag) === 0) continue
-    const end = bytes.subarray(length, length + textBytes).indexOf(0)
-    if (end < 0) return bytes.length < length + textBytes ? truncated : invalid("invalid header")
+    const end = bytes.subarray(length, length + maxText).indexOf(0)
+    if (end < 0) return bytes.length < length + maxText ? truncated : invalid("invalid header")
     length += end + 1
   }
   if (flags & flagHeaderCrc) {
