@@ -3,6 +3,7 @@
  */
 import { Effect, Layer, Stream } from "effect"
 import { availableParallelism } from "node:os"
+import { ArtifactsDb } from "../services/ArtifactsDb.ts"
 import { ContentStore } from "../services/ContentStore.ts"
 import type { Descriptor } from "../services/Descriptor.ts"
 import {
@@ -21,8 +22,10 @@ import { artifactTypeOf, emptyObject, SociAnnotation, type SociIndexVersion } fr
 import { ZtocBuilder } from "../services/ZtocBuilder.ts"
 import { encodeManifest } from "../streams/codec/imageDocuments.ts"
 import { formatPlatform } from "../streams/codec/platform.ts"
+import { indexRow } from "./index/artifactRows.ts"
 import { convertImage } from "./index/convertImage.ts"
 import { describeContent } from "./index/describeContent.ts"
+import { layerZtoc } from "./index/layerZtoc.ts"
 
 /** What became of one layer: its ztoc, a reason to skip it, or nothing for a layer that is no file system. */
 type LayerOutcome =
@@ -50,43 +53,12 @@ const planLayer = (layer: Descriptor, minLayerSize: number): LayerCompression | 
   return { layer, reason: "unsupported", message }
 }
 
-const ztocAnnotations = (layer: Descriptor, spanSize: number, withoutXattrs: boolean) => ({
-  ...(withoutXattrs ? { [SociAnnotation.disableXattrs]: "true" } : {}),
-  [SociAnnotation.imageLayerDigest]: layer.digest,
-  [SociAnnotation.imageLayerMediaType]: layer.mediaType,
-  [SociAnnotation.spanSize]: String(spanSize)
-})
-
 export const layer = Layer.effect(
   IndexBuilder,
   Effect.gen(function* () {
     const store = yield* ContentStore
-    const ztocs = yield* ZtocBuilder
-
-    const buildZtoc = Effect.fnUntraced(function* (
-      image: SourceImage,
-      layer: Descriptor,
-      compression: LayerCompression,
-      options: IndexBuildOptions
-    ) {
-      const { spanSize, buildToolIdentifier, onEvent = () => Effect.void } = options
-      const built = yield* ztocs.events(image.readBlob(layer), { compression, spanSize, buildToolIdentifier }).pipe(
-        Stream.tap((event) =>
-          event._tag === "Progress"
-            ? onEvent({ _tag: "LayerProgress", layer, compressedBytes: event.compressedBytes })
-            : Effect.void
-        ),
-        Stream.filter((event) => event._tag === "Built"),
-        Stream.runHead,
-        Effect.flatMap(Effect.fromOption),
-        Effect.map(({ ztoc }) => ztoc)
-      )
-      const descriptor: Descriptor = { mediaType: MediaType.ztoc, digest: built.digest, size: built.bytes.length }
-      yield* store.ingest(descriptor, Stream.succeed(built.bytes))
-      yield* onEvent({ _tag: "LayerBuilt", layer, ztoc: descriptor })
-      const withoutXattrs = options.xattrOptimization && built.withoutXattrs
-      return { ...descriptor, annotations: ztocAnnotations(layer, spanSize, withoutXattrs) }
-    })
+    const artifacts = yield* ArtifactsDb
+    const builders = { store, artifacts, ztocs: yield* ZtocBuilder }
 
     const buildLayer = Effect.fnUntraced(function* (image: SourceImage, layer: Descriptor, options: IndexBuildOptions) {
       const plan = planLayer(layer, options.minLayerSize)
@@ -98,7 +70,7 @@ export const layer = Layer.effect(
         yield* (options.onEvent ?? (() => Effect.void))({ _tag: "LayerSkipped", skipped: plan })
         return { _tag: "Skipped", skipped: plan } as const
       }
-      const descriptor = yield* Effect.mapError(buildZtoc(image, layer, plan, options), fail)
+      const descriptor = yield* Effect.mapError(layerZtoc(builders, image, layer, plan, options), fail)
       return { _tag: "Ztoc", descriptor } as const
     })
 
@@ -158,9 +130,11 @@ export const layer = Layer.effect(
         })
       }
       const descriptor = yield* writeIndex(version, descriptors, manifestDescriptor, options)
+      const row = indexRow(descriptor, { version, manifest: manifestDescriptor, image: image.target, platform })
+      yield* artifacts.write(yield* row)
       return { descriptor, version, platform, manifest: manifestDescriptor, ztocs: descriptors, skipped }
     })
 
-    return IndexBuilder.of({ build, convert: convertImage(store, build) })
+    return IndexBuilder.of({ build, convert: convertImage(store, artifacts, build) })
   })
 )

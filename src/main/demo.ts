@@ -8,6 +8,7 @@ import { NodeServices } from "@effect/platform-node"
 import { Console, Duration, Effect, FileSystem, Layer, Option, Path, References } from "effect"
 import { Command, Flag } from "effect/cli"
 import { fileURLToPath } from "node:url"
+import * as ArtifactsDbSqlite from "../layers/ArtifactsDbSqlite.ts"
 import * as ContentStoreLayout from "../layers/ContentStoreLayout.ts"
 import * as EmbeddedRegistryHttp from "../layers/EmbeddedRegistry.ts"
 import * as GraphPusherLive from "../layers/GraphPusherLive.ts"
@@ -34,7 +35,11 @@ const registryServices = RegistryFetcherHttp.layer()
 const publishServices = (store: string) =>
   Layer.mergeAll(IndexBuilderLive.layer, GraphPusherLive.layer, ImageSourceLive.layer).pipe(
     Layer.provideMerge(ContentStoreLayout.layer({ root: store })),
-    Layer.provide([ZtocBuilderWorkers.layer, registryServices])
+    Layer.provide([
+      ArtifactsDbSqlite.layer({ path: `${store}.artifacts.sqlite` }),
+      ZtocBuilderWorkers.layer,
+      registryServices
+    ])
   )
 
 const report = (

@@ -1,12 +1,14 @@
 /**
  * Builds SOCI indexes for images and converts images to carry them (index-and-artifacts spec, sections 4 and 5).
  *
- * Everything that is made goes into the `ContentStore`: ztocs, the index, rewritten manifests. Nothing depends on the clock or on the
+ * Everything that is made goes into the `ContentStore`: ztocs, the index, rewritten manifests; the `ArtifactsDb` knows of it. A ztoc that was
+ * built before with the same span size is taken again. Nothing depends on the clock or on the
  * order in which layers finish, so a second run gives the same digests and finds its content there. Layers are built at the same time,
  * as many as there are threads for; one failure ends the others. What was finished before a failure stays and is found by the next run.
  */
 import { Context, type Effect, Schema } from "effect"
 import type { PlatformManifest } from "./ArtifactSource.ts"
+import type { ArtifactsDbFailed } from "./ArtifactsDb.ts"
 import type { ContentStoreError } from "./ContentStore.ts"
 import type { ContentMismatch, Descriptor, Platform } from "./Descriptor.ts"
 import type { ImageSourceError, SourceImage } from "./ImageSource.ts"
@@ -23,6 +25,8 @@ export type IndexBuildEvent =
   | { readonly _tag: "LayerSkipped"; readonly skipped: SkippedLayer }
   | { readonly _tag: "LayerProgress"; readonly layer: Descriptor; readonly compressedBytes: number }
   | { readonly _tag: "LayerBuilt"; readonly layer: Descriptor; readonly ztoc: Descriptor }
+  /** A ztoc that was there already. */
+  | { readonly _tag: "LayerReused"; readonly layer: Descriptor; readonly ztoc: Descriptor }
 
 export interface IndexBuildOptions {
   /** Uncompressed bytes of a span; 4 MiB unless given. */
@@ -32,6 +36,8 @@ export interface IndexBuildOptions {
   readonly buildToolIdentifier: string
   /** Marks layers that have no extended attributes (experimental in the reference). */
   readonly xattrOptimization: boolean
+  /** Builds ztocs that exist already anew. */
+  readonly forceRecreate: boolean
   readonly onEvent?: (event: IndexBuildEvent) => Effect.Effect<void>
 }
 
@@ -86,7 +92,13 @@ export class ConversionRefused extends Schema.TaggedError<ConversionRefused>()("
   }
 }
 
-export type IndexBuildError = EmptyIndex | LayerBuildFailed | ContentStoreError | ContentMismatch | ImageSourceError
+export type IndexBuildError =
+  | EmptyIndex
+  | LayerBuildFailed
+  | ArtifactsDbFailed
+  | ContentStoreError
+  | ContentMismatch
+  | ImageSourceError
 
 export class IndexBuilder extends Context.Service<
   IndexBuilder,

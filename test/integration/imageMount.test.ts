@@ -4,6 +4,7 @@ import { Context, Effect, Layer, Option } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
 import * as GraphPusherLive from "../../src/layers/GraphPusherLive.ts"
 import { hostPlatform } from "../../src/layers/hostPlatform.ts"
@@ -105,7 +106,8 @@ const buildOptions = {
   spanSize: 65_536,
   minLayerSize: 0,
   buildToolIdentifier: defaultBuildToolIdentifier,
-  xattrOptimization: false
+  xattrOptimization: false,
+  forceRecreate: false
 }
 
 /** The image in a layout, and what indexes and pushes it. */
@@ -114,7 +116,11 @@ const storedImage = Effect.gen(function* () {
   const services = yield* Layer.build(
     Layer.mergeAll(IndexBuilderLive.layer, GraphPusherLive.layer).pipe(
       Layer.provideMerge(ContentStoreLayout.layer({ root: layout })),
-      Layer.provide([ZtocBuilderWorkers.layer, RegistryFetcherHttp.layer()])
+      Layer.provide([
+        ArtifactsDbSqlite.layer({ path: path.join(yield* temporaryDirectory, "artifacts.sqlite") }),
+        ZtocBuilderWorkers.layer,
+        RegistryFetcherHttp.layer()
+      ])
     )
   )
   const store = Context.get(services, ContentStore)

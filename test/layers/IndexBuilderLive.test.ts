@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Result } from "effect"
-import { readFileSync } from "node:fs"
+import { Context, Effect, Layer, Result, Stream } from "effect"
+import { readFileSync, rmSync } from "node:fs"
+import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
 import { hostPlatform } from "../../src/layers/hostPlatform.ts"
 import * as ImageSourceLive from "../../src/layers/ImageSourceLive.ts"
@@ -9,6 +11,7 @@ import * as IndexBuilderLive from "../../src/layers/IndexBuilderLive.ts"
 import * as RegistryFetcherHttp from "../../src/layers/RegistryFetcherHttp.ts"
 import { resolvePlatform } from "../../src/layers/resolvePlatform.ts"
 import * as ZtocBuilderWorkers from "../../src/layers/ZtocBuilderWorkers.ts"
+import { type ArtifactEntry, ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
 import type { Platform } from "../../src/services/Descriptor.ts"
 import { ImageSource } from "../../src/services/ImageSource.ts"
@@ -24,12 +27,14 @@ interface Run {
   readonly exitCode: number
   readonly stderr?: string
   readonly indexJson?: string
+  readonly artifactsDb?: ReadonlyArray<unknown>
   readonly sociIndexes?: ReadonlyArray<{ readonly digest: string; readonly platform: string }>
 }
 
 interface Case {
   readonly convert?: ReadonlyArray<Run>
   readonly create?: ReadonlyArray<Run>
+  readonly convertInContainerd?: Run
 }
 
 const fileOf = (name: string) => fileURLToPath(new URL(`../vectors/index/${name}`, import.meta.url))
@@ -42,17 +47,34 @@ const optionsOf = ({ args }: Run): IndexBuildOptions => ({
   spanSize: Number(valuesOf(args, "--span-size")[0] ?? defaultSpanSize),
   minLayerSize: Number(valuesOf(args, "--min-layer-size")[0] ?? defaultMinLayerSize),
   buildToolIdentifier: defaultBuildToolIdentifier,
-  xattrOptimization: args.includes("--optimizations")
+  xattrOptimization: args.includes("--optimizations"),
+  forceRecreate: false
 })
 
 const platform = (text: string): Platform => Result.getOrThrow(parsePlatform(text, hostPlatform))
 
+/** As the dumps of the reference's data base have it; the platform is the one that was asked for. */
+const rowOf = (entry: ArtifactEntry) => ({
+  artifact_type: entry.artifactType,
+  digest: entry.digest,
+  image_digest: entry.imageDigest,
+  location: entry.location,
+  media_type: entry.mediaType,
+  oci_digest: entry.originalDigest,
+  platform: entry.platform,
+  size: entry.size,
+  span_size: entry.spanSize,
+  type: entry.type
+})
+
 /** A builder that writes into a store of its own. */
 const builder = Effect.gen(function* () {
   const store = ContentStoreLayout.layer({ root: yield* temporaryDirectory })
+  const artifacts = ArtifactsDbSqlite.layer({ path: path.join(yield* temporaryDirectory, "artifacts.sqlite") })
   const context = yield* Layer.build(
     Layer.mergeAll(IndexBuilderLive.layer, ImageSourceLive.layer).pipe(
       Layer.provideMerge(store),
+      Layer.provideMerge(artifacts),
       Layer.provide([ZtocBuilderWorkers.layer, RegistryFetcherHttp.layer()])
     )
   )
@@ -63,7 +85,8 @@ const builder = Effect.gen(function* () {
       tag: undefined,
       digest: undefined
     })
-  return { ...Context.get(context, IndexBuilder), store: Context.get(context, ContentStore), find }
+  const rows = Effect.map(Stream.runCollect(Context.get(context, ArtifactsDb).entries), (entries) => entries.map(rowOf))
+  return { ...Context.get(context, IndexBuilder), rows, store: Context.get(context, ContentStore), find }
 })
 
 const platformsOf = Effect.fnUntraced(function* (
@@ -102,7 +125,7 @@ describe("an index", () => {
 
       it.live(`is the reference's, byte for byte (v1): ${name} ${run.args.join(" ")}`, () =>
         Effect.gen(function* () {
-          const { build, find } = yield* builder
+          const { build, find, rows } = yield* builder
           const image = yield* find(name)
           const digests: Array<string> = []
           for (const wanted of yield* platformsOf(image, run)) {
@@ -112,6 +135,7 @@ describe("an index", () => {
             else assert.strictEqual(built.failure._tag, "EmptyIndex")
           }
           assert.deepStrictEqual(digests.toSorted(), (run.sociIndexes ?? []).map(({ digest }) => digest).toSorted())
+          assert.deepStrictEqual(yield* rows, run.artifactsDb ?? [])
         })
       )
     }
@@ -137,6 +161,44 @@ describe("an index", () => {
       )
     }
   }
+})
+
+describe("the artifacts data base", () => {
+  for (const name of cases.filter((one) => !rewritesAttestations.has(one))) {
+    const run = caseOf(name).convertInContainerd
+    if (run?.artifactsDb === undefined || run.exitCode !== 0) continue
+
+    it.live(`has the reference's rows after a conversion: ${name}`, () =>
+      Effect.gen(function* () {
+        const { convert, find, rows } = yield* builder
+        const image = yield* find(name)
+        yield* convert(image, yield* platformsOf(image, run), optionsOf(run))
+        assert.deepStrictEqual(yield* rows, run.artifactsDb)
+      })
+    )
+  }
+
+  it.live("lets a second run take the ztocs of the first, unless they are gone or are to be made anew", () =>
+    Effect.gen(function* () {
+      const { build, find, store } = yield* builder
+      const image = yield* find("oci-single")
+      const manifest = yield* resolvePlatform(image, hostPlatform)
+      const eventsOf = Effect.fnUntraced(function* (rest: Partial<IndexBuildOptions>) {
+        const events = new Set<string>()
+        const onEvent: IndexBuildOptions["onEvent"] = ({ _tag }) => Effect.sync(() => void events.add(_tag))
+        const options = { ...optionsOf({ args: ["--min-layer-size", "0"], exitCode: 0 }), onEvent, ...rest }
+        const built = yield* build(image, { ...manifest, platform: hostPlatform }, "v1", options)
+        return { digest: built.descriptor.digest, events: [...events].filter((tag) => tag !== "LayerProgress") }
+      })
+      const first = yield* eventsOf({})
+      assert.deepStrictEqual(first.events, ["LayerBuilt"])
+      assert.deepStrictEqual(yield* eventsOf({}), { digest: first.digest, events: ["LayerReused"] })
+      assert.deepStrictEqual(yield* eventsOf({ forceRecreate: true }), first)
+      assert.deepStrictEqual((yield* eventsOf({ spanSize: 65_536 })).events, ["LayerBuilt"])
+      rmSync(path.join(store.location, "blobs"), { recursive: true })
+      assert.deepStrictEqual(yield* eventsOf({}), first)
+    })
+  )
 })
 
 describe("a conversion", () => {

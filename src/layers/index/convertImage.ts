@@ -4,10 +4,11 @@
  *
  * Unlike the reference, attestation manifests and SOCI indexes of an earlier conversion are left as they are (section 14, 1 and 2).
  */
-import { Effect, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import type { PlatformManifest } from "../../services/ArtifactSource.ts"
+import type { ArtifactsDb } from "../../services/ArtifactsDb.ts"
 import type { ContentStore } from "../../services/ContentStore.ts"
-import type { Annotations, Descriptor, Digest, Platform } from "../../services/Descriptor.ts"
+import { type Annotations, type Descriptor, Digest, type Platform } from "../../services/Descriptor.ts"
 import type { ImageIndex, Manifest } from "../../services/Image.ts"
 import {
   type BuiltIndex,
@@ -34,6 +35,8 @@ import { describeContent } from "./describeContent.ts"
 
 type Build = IndexBuilder["Service"]["build"]
 
+const isDigest = Schema.is(Digest)
+
 const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
   annotations?.["vnd.docker.reference.type"] !== undefined ||
   (platform?.os === "unknown" && platform.architecture === "unknown")
@@ -41,7 +44,11 @@ const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
 const isSociIndex = ({ artifactType }: Descriptor): boolean => artifactType === MediaType.sociIndexV2
 
 export const convertImage =
-  (store: ContentStore["Service"], build: Build): IndexBuilder["Service"]["convert"] =>
+  (
+    store: ContentStore["Service"],
+    artifacts: ArtifactsDb["Service"],
+    build: Build
+  ): IndexBuilder["Service"]["convert"] =>
   (image, platforms, options) =>
     Effect.gen(function* () {
       const start = yield* startIndex(image)
@@ -54,6 +61,7 @@ export const convertImage =
       const bytes = encodeImageIndex({ ...start, mediaType: MediaType.ociIndex, manifests })
       const descriptor = describeContent(MediaType.ociIndex, bytes)
       yield* store.ingest(descriptor, Stream.succeed(bytes))
+      yield* moveRows(artifacts, descriptor, manifests)
       return { descriptor, indexes }
     }).pipe(Effect.withSpan("IndexBuilder.convert"))
 
@@ -150,6 +158,24 @@ const annotate = Effect.fnUntraced(function* (
   yield* store.ingest(content, Stream.succeed(bytes))
   const { annotations: _replaced, ...kept } = descriptor
   return { ...kept, ...content, ...(annotations ? { annotations } : {}) }
+})
+
+/** The rows of all indexes in the new image speak of it and of its manifests. */
+const moveRows = Effect.fnUntraced(function* (
+  artifacts: ArtifactsDb["Service"],
+  image: Descriptor,
+  manifests: ReadonlyArray<Descriptor>
+) {
+  for (const { digest, annotations } of manifests.filter(isSociIndex)) {
+    const originalDigest = annotations?.[SociAnnotation.imageManifestDigest]
+    if (!isDigest(originalDigest)) continue
+    // An index that was converted elsewhere has no row here.
+    yield* Effect.catchTag(
+      artifacts.moveIndex(digest, { originalDigest, imageDigest: image.digest }),
+      "ArtifactNotFound",
+      () => Effect.void
+    )
+  }
 })
 
 /** Each index behind the manifests, or in the place of an earlier one for the same platform. */

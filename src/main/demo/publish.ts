@@ -65,9 +65,10 @@ const buildOptions = (image: SourceImage, total: number, progress: Progress): In
     minLayerSize: 0,
     buildToolIdentifier: defaultBuildToolIdentifier,
     xattrOptimization: false,
+    forceRecreate: false,
     onEvent: (event: IndexBuildEvent) => {
       if (event._tag === "LayerSkipped") return progress.say(`  ${event.skipped.message}`)
-      if (event._tag === "LayerBuilt") {
+      if (event._tag === "LayerBuilt" || event._tag === "LayerReused") {
         return progress.say(`  layer ${event.layer.digest.slice(0, 19)} -> ztoc ${event.ztoc.digest.slice(0, 19)}`)
       }
       done.set(event.layer.digest, event.compressedBytes)
