@@ -1,7 +1,7 @@
 /**
  * Reads layers by their ztocs through the inflater, with nothing kept between reads.
  */
-import { Effect, Layer, Result, Stream } from "effect"
+import { Effect, Fiber, Layer, Result, Stream } from "effect"
 import { availableParallelism } from "node:os"
 import { Inflate } from "../services/Inflate.ts"
 import { InvalidZtoc, type TocEntry, type Ztoc, ZtocLimits } from "../services/Ztoc.ts"
@@ -53,6 +53,17 @@ const clamp = ({ offset = 0, length = Infinity }: FileRange, size: number) => {
   return { start, length: Math.max(Math.min(offset + length, size) - start, 0) }
 }
 
+/** The stream, of which nothing passes before `check` has succeeded; both begin at once. */
+const after = <A, E, E2>(check: Effect.Effect<void, E2>, stream: Stream.Stream<A, E>): Stream.Stream<A, E | E2> =>
+  Stream.unwrap(
+    Effect.map(Effect.forkScoped(check), (fiber) =>
+      stream.pipe(
+        Stream.tap(() => Fiber.join(fiber)),
+        Stream.onEnd(Fiber.join(fiber))
+      )
+    )
+  )
+
 const layerOf = ({ ztoc, entries, spans }: Opened, decoding: Decoding): ZtocLayer => {
   const range: ZtocLayer["range"] = (offset, length, options) => {
     const end = Math.min(offset + length, ztoc.uncompressedArchiveSize)
@@ -79,7 +90,7 @@ const layerOf = ({ ztoc, entries, spans }: Opened, decoding: Decoding): ZtocLaye
       )
     }
     const headerOnly = range(headerOffset, entry.offset - headerOffset).pipe(afterHeader(placed, 0))
-    return Stream.concat(headerOnly, Stream.unwrap(Effect.as(markChecked(entry), data)))
+    return after(Effect.andThen(Stream.runDrain(headerOnly), markChecked(entry)), data)
   }
 
   const content: ZtocLayer["content"] = (entry, part = {}, options) => {

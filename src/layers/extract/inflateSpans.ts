@@ -46,8 +46,6 @@ export const inflateSpans = (
     return bytes.read(start, length).pipe(
       Stream.mapError((cause) => unavailable(layer, first.id + seen, "network", cause.message, cause)),
       splitSpans(spans),
-      // One chunk may hold many spans; each of them must wait for its turn.
-      Stream.rechunk(1),
       Stream.tap(() => Effect.sync(() => seen++)),
       Stream.mapEffect((compressed) => inflateSpan(options, compressed, wanted[compressed.span.id - first.id]), {
         concurrency: options.concurrency
