@@ -11,6 +11,8 @@ import { type BlockInflater, Flush, Status } from "../inflate/BlockInflater.ts"
 /** Output of one step: large enough that calls do not count, small enough for the cache beside it. */
 const outputSize = 256 * 1024
 
+const noOutput = Buffer.alloc(windowSize)
+
 const atBoundary = 128
 const inLastBlock = 64
 const unusedBits = 7
@@ -115,7 +117,8 @@ export class GzipScanner {
       in: this.#consumed,
       out: this.#produced,
       bits: position & unusedBits,
-      window: Buffer.from(this.#buffer.subarray(this.#end - windowSize, this.#end))
+      // Checkpoints in front of all output are as many as the layer has empty blocks: they share a window.
+      window: this.#produced === 0 ? noOutput : Buffer.from(this.#buffer.subarray(this.#end - windowSize, this.#end))
     })
   }
 }

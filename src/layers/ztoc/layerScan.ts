@@ -2,7 +2,7 @@
  * Builds the ztoc of one layer from its bytes: checkpoints, span digests and table of contents in one pass. Synchronous; the thread
  * that runs it is `ztocWorker`.
  */
-import type { Checkpoint } from "../../services/Ztoc.ts"
+import { type Checkpoint, ZtocLimits } from "../../services/Ztoc.ts"
 import type { BlockInflaterName } from "../inflate/BlockInflater.ts"
 import { encodeGzipZinfo, encodeTarZinfo } from "../../streams/codec/zinfoWriter.ts"
 import { algorithmNumbers, gzipAlgorithm, writeZtoc } from "../../streams/codec/ztocWriter.ts"
@@ -66,6 +66,7 @@ class GzipLayerScan implements LayerScan {
     this.#inflater = chooseInflater(options.inflater)
     this.#scanner = new GzipScanner(options.spanSize, this.#inflater.make(), {
       onCheckpoint: (checkpoint) => {
+        if (this.#checkpoints.length === ZtocLimits.checkpoints) throw new TooManySpans(checkpoint.in)
         this.#checkpoints.push(checkpoint)
         this.#hasher.startSpan(checkpoint.in, checkpoint.bits !== 0)
       },
@@ -128,6 +129,9 @@ class TarLayerScan implements LayerScan {
     this.#hasher.push(chunk)
     this.#listing.push(chunk)
     this.uncompressedSize += chunk.length
+    if (this.uncompressedSize / this.#options.spanSize > ZtocLimits.spans) {
+      return { stage: "marshal", reason: "cannot marshal Ztoc to flatbuffers", offset: this.uncompressedSize }
+    }
     for (; this.#nextSpan < this.uncompressedSize; this.#nextSpan += this.#options.spanSize) {
       this.#hasher.startSpan(this.#nextSpan, false)
     }
@@ -150,11 +154,21 @@ class TarLayerScan implements LayerScan {
   }
 }
 
+/** More than a flatbuffer holds, which the reference finds out at the end. */
+class TooManySpans extends Error {
+  readonly offset: number
+  constructor(offset: number) {
+    super("cannot marshal Ztoc to flatbuffers")
+    this.offset = offset
+  }
+}
+
 const asFailure = <A>(run: () => A): A | ScanFailure => {
   try {
     return run()
   } catch (error) {
     if (error instanceof GzipError) return { stage: "gzip", reason: error.message, offset: error.offset }
+    if (error instanceof TooManySpans) return { stage: "marshal", reason: error.message, offset: error.offset }
     throw error
   }
 }

@@ -2,7 +2,7 @@
  * Collects the table of contents while a layer's uncompressed stream passes. An error is kept until the end: a broken compressed
  * stream is reported before a broken tar (ztoc spec, section 7).
  */
-import type { TocEntry } from "../../services/Ztoc.ts"
+import { type TocEntry, ZtocLimits } from "../../services/Ztoc.ts"
 import { type TarEntry, TarReader } from "../../streams/codec/tar.ts"
 import { sortedPax } from "../../streams/codec/ztocWriter.ts"
 
@@ -17,6 +17,7 @@ export class TocListing {
   /** No entry has an extended attribute, none is an opaque marker (index-and-artifacts, 4.6). */
   withoutXattrs = true
   #error: ListingError | undefined
+  #bytes = 0
   readonly #reader = new TarReader({ onEntry: (entry) => this.#add(entry) })
 
   get error(): ListingError | undefined {
@@ -58,6 +59,12 @@ export class TocListing {
       return
     }
     const pax = sortedPax(entry.records)
+    this.#bytes += bytesOf(entry)
+    if (this.#bytes > ZtocLimits.tocBytes || this.entries.length === ZtocLimits.entries) {
+      this.entries.length = 0
+      this.fail({ reason: tooLarge, offset: entry.offset })
+      return
+    }
     if (entry.name.endsWith(".wh..wh..opq") || pax.some(([key]) => key.startsWith("SCHILY.xattr."))) {
       this.withoutXattrs = false
     }
@@ -78,6 +85,15 @@ export class TocListing {
       pax
     })
   }
+}
+
+const tooLarge = `a table of contents of more than ${ZtocLimits.entries} entries or ${ZtocLimits.tocBytes} bytes`
+
+/** Memory that an entry takes, about. */
+const bytesOf = ({ name, linkname, uname, gname, records }: TarEntry): number => {
+  let bytes = ZtocLimits.entryBytes + name.length + linkname.length + uname.length + gname.length
+  for (const [key, value] of records) bytes += ZtocLimits.entryBytes / 4 + key.length + value.length
+  return bytes
 }
 
 const escapes = new Map([

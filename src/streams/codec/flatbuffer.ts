@@ -6,7 +6,7 @@
  * each of 50,000 entries costs ten times the reading.
  */
 import { Result } from "effect"
-import { InvalidZtoc } from "../../services/Ztoc.ts"
+import { InvalidZtoc, ZtocLimits } from "../../services/Ztoc.ts"
 
 /** Runs `read` on the root table of a buffer. `what` begins the message of every error. */
 export const readFlatbuffer = <A>(
@@ -23,11 +23,15 @@ export const readFlatbuffer = <A>(
   }
 }
 
+/** Reading a table is charged like this many bytes: many offsets can lead to the same one. */
+const tableCharge = 64
+
 /**
- * Offsets may point at the same place many times, so a small buffer could unfold into a huge value. Builders that share strings
- * stay far below this many times the buffer's own size.
+ * Bytes that may be read from a buffer. Offsets may point at the same place many times, so a small buffer could unfold into a huge
+ * value; builders that share strings stay far below.
  */
-const unfolding = 16
+const budgetFor = (size: number): number =>
+  Math.min(ZtocLimits.unfolding * Math.max(size, 4096), 2 * size + ZtocLimits.unfoldedBytes)
 
 class Source {
   readonly view: DataView
@@ -39,7 +43,7 @@ class Source {
     this.buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.#what = what
-    this.#budget = unfolding * Math.max(bytes.length, 4096)
+    this.#budget = budgetFor(bytes.length)
   }
 
   fail(offset: number, reason: string): never {
@@ -48,6 +52,11 @@ class Source {
 
   check(offset: number, length: number, what: string): void {
     if (offset < 0 || offset + length > this.buffer.length) this.fail(offset, `${what} lies outside the buffer`)
+  }
+
+  #charge(at: number, bytes: number): void {
+    this.#budget -= bytes
+    if (this.#budget < 0) this.fail(at, "the same bytes are referred to too often")
   }
 
   /** Follows the unsigned offset stored at `at`. */
@@ -63,6 +72,7 @@ class Source {
     const size = this.view.getUint16(vtable, true)
     if (size < 4) this.fail(vtable, "a vtable is too short")
     this.check(vtable, size, "a vtable")
+    this.#charge(at, tableCharge)
     return new Table(this, at, vtable, size)
   }
 
@@ -71,8 +81,7 @@ class Source {
     this.check(at, 4, "a vector")
     const length = this.view.getUint32(at, true)
     this.check(at + 4, length * elementSize, "an element of a vector")
-    this.#budget -= 4 + length * elementSize
-    if (this.#budget < 0) this.fail(at, "the same bytes are referred to too often")
+    this.#charge(at, 4 + length * elementSize)
     return length
   }
 
@@ -150,8 +159,9 @@ export class Table {
     return this.#source.buffer.subarray(vector + 4, vector + 4 + length)
   }
 
-  strings(slot: number): ReadonlyArray<string> {
-    return this.#elements(slot, (at) => this.#source.string(at))
+  /** The elements of a vector of at most `limit` strings. */
+  strings(slot: number, limit: number): ReadonlyArray<string> {
+    return this.#elements(slot, limit, (at) => this.#source.string(at))
   }
 
   table(slot: number, name: string): Table {
@@ -161,10 +171,10 @@ export class Table {
 
   /** The elements of a vector of at most `limit` tables. */
   tables<A>(slot: number, limit: number, read: (table: Table) => A): ReadonlyArray<A> {
-    return this.#elements(slot, (at) => read(this.#source.table(this.#source.offsetAt(at))), limit)
+    return this.#elements(slot, limit, (at) => read(this.#source.table(this.#source.offsetAt(at))))
   }
 
-  #elements<A>(slot: number, read: (at: number) => A, limit = Infinity): ReadonlyArray<A> {
+  #elements<A>(slot: number, limit: number, read: (at: number) => A): ReadonlyArray<A> {
     const at = this.#field(slot, 4)
     if (at === 0) return []
     const vector = this.#source.offsetAt(at)

@@ -4,12 +4,11 @@
  *
  * Synchronous and free of Effect: it runs in worker threads, between inflating and hashing.
  */
-import type { EntryType } from "../../services/Ztoc.ts"
+import { type EntryType, ZtocLimits } from "../../services/Ztoc.ts"
 import { formatModTime, parseInt64, parsePaxRecords, parsePaxTime, type PaxRecords, type TarTime } from "./pax.ts"
 import { blockSize, fieldNumber, isZeroBlock, parseHeaderBlock, type TarHeaderBlock } from "./tarHeader.ts"
 import {
   isValidSparseMap,
-  maxSparseEntries,
   oldSparseEntries,
   pairsOf,
   type SparseData,
@@ -61,9 +60,6 @@ export class TarError extends Error {
     this.offset = offset
   }
 }
-
-/** Bodies of `x`, `L` and `K` entries. */
-export const maxSpecialFileBytes = 1_048_576
 
 const invalidHeader = "archive/tar: invalid tar header"
 const fieldTooLong = "archive/tar: header field too long"
@@ -260,8 +256,8 @@ export class TarReader {
 
   *#takeSpecialFile(): Generator<void, Buffer, void> {
     const length = this.#remaining
-    if (length > maxSpecialFileBytes) {
-      if ((yield* this.#skip(maxSpecialFileBytes + 1)) > 0) this.#fail(unexpectedEnd)
+    if (length > ZtocLimits.tarHeaderBytes) {
+      if ((yield* this.#skip(ZtocLimits.tarHeaderBytes + 1)) > 0) this.#fail(unexpectedEnd)
       this.#fail(fieldTooLong)
     }
     const body = yield* this.#take(length)
@@ -339,7 +335,7 @@ export class TarReader {
       for (const text of lines) numbers.push(parseInt64(text))
       const count = numbers[0]
       if (numbers.length === 0) continue
-      if (count === undefined || count < 0n || count > BigInt(maxSparseEntries)) return undefined
+      if (count === undefined || count < 0n || count > BigInt(ZtocLimits.sparsePieces)) return undefined
       wanted = 1 + 2 * Number(count)
       numbers.length = Math.min(numbers.length, wanted)
     }
@@ -353,7 +349,7 @@ export class TarReader {
     const map: Array<SparseData> = []
     let part = oldSparseEntries(block, { first: 386, count: 4, extended: 482 })
     for (;;) {
-      if (part.map === undefined || map.length > maxSparseEntries) return undefined
+      if (part.map === undefined || map.length > ZtocLimits.sparsePieces) return undefined
       map.push(...part.map)
       if (!part.extended) return map
       block = yield* this.#take(blockSize)

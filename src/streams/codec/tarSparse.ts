@@ -10,9 +10,6 @@ export interface SparseData {
   readonly length: bigint
 }
 
-/** The map of a file is bounded: as many entries as a special header of 1 MiB could hold. */
-export const maxSparseEntries = 65_536
-
 /** Which PAX sparse format an entry is in, if any. */
 export const sparseFormat = (records: PaxRecords): "0.x" | "1.0" | undefined => {
   const major = records.get("GNU.sparse.major") ?? ""

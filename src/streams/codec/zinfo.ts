@@ -65,8 +65,8 @@ export const decodeTarZinfo = (blob: Uint8Array): Result.Result<TarZinfo, Invali
     Result.mapError(({ reason }) => invalid("zinfo", "cannot unmarshal tar zinfo", reason)),
     Result.flatMap((zinfo) => {
       if (zinfo.spanSize === 0) return Result.fail(invalid("zinfo", "span_size", "0 is no span size"))
-      if (zinfo.size / zinfo.spanSize <= 0x7fff_ffff) return Result.succeed(zinfo)
-      const reason = `${zinfo.size} bytes in spans of ${zinfo.spanSize} are too many spans`
+      if (zinfo.size / zinfo.spanSize <= ZtocLimits.spans) return Result.succeed(zinfo)
+      const reason = `${zinfo.size} bytes in spans of ${zinfo.spanSize} are more than ${ZtocLimits.spans} spans`
       return Result.fail(invalid("zinfo", "span_size", reason))
     })
   )

@@ -50,7 +50,7 @@ const readZtoc = (root: Table): Ztoc => {
     entries: toc.tables(0, ZtocLimits.entries, readEntry),
     compressionAlgorithm: algorithmName(compression.int8(0, gzipAlgorithm)),
     maxSpanId: compression.int32(1),
-    spanDigests: compression.strings(2),
+    spanDigests: compression.strings(2, ZtocLimits.spans),
     checkpoints: compression.bytes(3)
   }
 }
