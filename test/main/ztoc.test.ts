@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
 import { hexOf } from "../../src/services/Descriptor.ts"
 import { digestOf } from "../../src/streams/verify.ts"
+import { noise } from "../support/content.ts"
 import { prose } from "../support/lazyLayer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 import { builtJobs, readDump, readVector } from "../support/ztocVectors.ts"
@@ -106,6 +107,27 @@ describe("soci ztoc build", () => {
       failsWith(yield* ztoc("build", path.join(directory, "missing")), "missing: ENOENT")
       assert.strictEqual((yield* read(output)).toString(), "before")
       assert.sameMembers(yield* Effect.promise(() => fs.readdir(directory)), ["layer", "out.ztoc"])
+    })
+  )
+})
+
+describe("soci ztoc, interrupted", () => {
+  it.live("ends with 130 and leaves no part of a file", () =>
+    Effect.gen(function* () {
+      const { directory, table, layer } = yield* vectorFiles
+      const building = ["build", "-o", path.join(directory, "out"), "-"]
+      const code = yield* Effect.callback<number | null>((resume) => {
+        const child = spawn(process.execPath, [soci, "ztoc", ...building], { stdio: ["pipe", "ignore", "ignore"] })
+        child.on("close", (ended) => resume(Effect.succeed(ended)))
+        // The pipe holds less than this: once it is taken, the build has begun.
+        child.stdin.write(gzipSync(noise(4_000_000)).subarray(0, 2_000_000), () => child.kill("SIGINT"))
+        return Effect.sync(() => child.kill("SIGKILL"))
+      })
+      assert.strictEqual(code, 130)
+      assert.sameMembers(
+        yield* Effect.promise(() => fs.readdir(directory)),
+        [table, layer].map((file) => path.basename(file))
+      )
     })
   )
 })
