@@ -5,6 +5,7 @@
 import { Effect, Layer, Option, Schedule, Schema, Stream } from "effect"
 import { chmodSync, closeSync, openSync } from "node:fs"
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite"
+import { causeMessage } from "../services/causeMessage.ts"
 import { ArtifactEntry, ArtifactNotFound, ArtifactsDb, ArtifactsDbFailed, NotAnIndex } from "../services/ArtifactsDb.ts"
 import { Digest } from "../services/Descriptor.ts"
 import { MediaType } from "../services/MediaType.ts"
@@ -81,10 +82,18 @@ const entryOf = (row: Row): ArtifactEntry => {
 }
 
 const failed = (operation: string, path: string, cause: unknown) => {
-  const told = cause instanceof Error ? cause.message : String(cause)
+  const told = causeMessage(cause)
   const advice = resultCode(cause) === notADatabase ? "; move it away and run soci rebuild-db" : ""
   return new ArtifactsDbFailed({ operation, path, reason: told + advice, cause })
 }
+
+/** Runs one operation; waits as long as another process has the file locked. */
+const attemptOn =
+  (path: string) =>
+  <A>(operation: string, run: () => A): Effect.Effect<A, ArtifactsDbFailed> =>
+    Effect.try({ try: run, catch: (cause) => failed(operation, path, cause) }).pipe(
+      Effect.retry({ schedule: whileLocked, while: ({ cause }) => resultCode(cause) === busy })
+    )
 
 const open = (path: string): DatabaseSync => {
   closeSync(openSync(path, "a", 0o600))
@@ -153,11 +162,7 @@ export const layer = ({ path }: ArtifactsDbOptions) =>
   Layer.effect(
     ArtifactsDb,
     Effect.gen(function* () {
-      const attempt = <A>(operation: string, run: () => A): Effect.Effect<A, ArtifactsDbFailed> =>
-        Effect.try({ try: run, catch: (cause) => failed(operation, path, cause) }).pipe(
-          Effect.retry({ schedule: whileLocked, while: ({ cause }) => resultCode(cause) === busy })
-        )
-
+      const attempt = attemptOn(path)
       const database = yield* Effect.acquireRelease(
         attempt("open", () => open(path)),
         (opened) => Effect.sync(() => opened.close())

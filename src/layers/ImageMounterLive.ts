@@ -4,6 +4,7 @@
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { causeMessage } from "../services/causeMessage.ts"
 import type { FoundIndex, PlatformManifest } from "../services/ArtifactSource.ts"
 import type { Descriptor, Digest } from "../services/Descriptor.ts"
 import { ImageMounter, type MountedImage, type MountedLayer, MountSetupFailed } from "../services/ImageMounter.ts"
@@ -72,8 +73,7 @@ const requireDirectory = (mountPoint: string) =>
     try: async () => {
       if (!(await fs.stat(mountPoint)).isDirectory()) throw new Error("it is not a directory")
     },
-    catch: (cause) =>
-      new MountSetupFailed({ path: mountPoint, reason: cause instanceof Error ? cause.message : String(cause), cause })
+    catch: (cause) => new MountSetupFailed({ path: mountPoint, reason: causeMessage(cause), cause })
   })
 
 export const layer = (options: ImageMounterOptions) =>

@@ -3,6 +3,7 @@
  * none, stacked by overlayfs. Everything a mount made goes with its scope: mounts in reverse order, then files.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
+import { causeMessage } from "./causeMessage.ts"
 import type { FoundIndex, InvalidIndex, NoIndex, PlatformManifest } from "./ArtifactSource.ts"
 import type { Descriptor } from "./Descriptor.ts"
 import type { MountFailed } from "./FuseDriver.ts"
@@ -31,8 +32,7 @@ export class LayerUnmountable extends Schema.TaggedError<LayerUnmountable>()("La
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `layer ${this.layer} (${this.mediaType}) cannot be mounted: ${reason}`
+    return `layer ${this.layer} (${this.mediaType}) cannot be mounted: ${causeMessage(this.cause)}`
   }
 }
 
@@ -43,8 +43,7 @@ export class ProgramNotStarted extends Schema.TaggedError<ProgramNotStarted>()("
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `cannot start "${this.command}" in ${this.rootfs}: ${reason}. It needs unshare(1) of util-linux`
+    return `cannot start "${this.command}" in ${this.rootfs}: ${causeMessage(this.cause)}. It needs unshare(1) of util-linux`
   }
 }
 

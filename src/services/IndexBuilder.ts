@@ -7,6 +7,7 @@
  * as many as there are threads for; one failure ends the others. What was finished before a failure stays and is found by the next run.
  */
 import { Context, type Effect, Schema } from "effect"
+import { causeMessage } from "./causeMessage.ts"
 import type { PlatformManifest } from "./ArtifactSource.ts"
 import type { ArtifactsDbFailed } from "./ArtifactsDb.ts"
 import type { ContentStoreError } from "./ContentStore.ts"
@@ -77,8 +78,7 @@ export class LayerBuildFailed extends Schema.TaggedError<LayerBuildFailed>()("La
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `errors encountered while building soci layers; ${reason}`
+    return `errors encountered while building soci layers; ${causeMessage(this.cause)}`
   }
 }
 

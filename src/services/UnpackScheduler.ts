@@ -5,6 +5,7 @@
  * that cause. Downloads and unpacks are limited over all images and for each image.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
+import { causeMessage } from "./causeMessage.ts"
 import type { PlatformManifest } from "./ArtifactSource.ts"
 import { Digest } from "./Descriptor.ts"
 import type { SourceImage } from "./ImageSource.ts"
@@ -58,8 +59,7 @@ export class LayerUnpackFailed extends Schema.TaggedError<LayerUnpackFailed>()("
   cause: Schema.Defect()
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `layer ${this.layer} of image manifest ${this.manifest} could not be unpacked: ${reason}`
+    return `layer ${this.layer} of image manifest ${this.manifest} could not be unpacked: ${causeMessage(this.cause)}`
   }
 }
 

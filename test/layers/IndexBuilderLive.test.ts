@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Result, Stream } from "effect"
-import { readFileSync, rmSync } from "node:fs"
+import { readdirSync, readFileSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
@@ -181,6 +181,7 @@ describe("the artifacts data base", () => {
   it.live("lets a second run take the ztocs of the first, unless they are gone or are to be made anew", () =>
     Effect.gen(function* () {
       const { build, find, store } = yield* builder
+      const blobs = path.join(store.location, "blobs", "sha256")
       const image = yield* find("oci-single")
       const manifest = yield* resolvePlatform(image, hostPlatform)
       const eventsOf = Effect.fnUntraced(function* (rest: Partial<IndexBuildOptions>) {
@@ -195,7 +196,7 @@ describe("the artifacts data base", () => {
       assert.deepStrictEqual(yield* eventsOf({}), { digest: first.digest, events: ["LayerReused"] })
       assert.deepStrictEqual(yield* eventsOf({ forceRecreate: true }), first)
       assert.deepStrictEqual((yield* eventsOf({ spanSize: 65_536 })).events, ["LayerBuilt"])
-      rmSync(path.join(store.location, "blobs"), { recursive: true })
+      for (const blob of readdirSync(blobs)) rmSync(path.join(blobs, blob))
       assert.deepStrictEqual(yield* eventsOf({}), first)
     })
   )

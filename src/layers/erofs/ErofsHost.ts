@@ -5,6 +5,7 @@
 import { Effect, Result, type Scope } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { causeMessage } from "../../services/causeMessage.ts"
 import { type BlobMount, FuseDriver, MountFailed } from "../../services/FuseDriver.ts"
 import { ErofsUnavailable, type LayerMounter } from "../../services/LayerMounter.ts"
 import { hexOf } from "../../services/Descriptor.ts"
@@ -69,8 +70,6 @@ const mountErofs = (mountPoint: string, source: string, device: string) =>
 
 const unavailable = (reason: string) => new ErofsUnavailable({ reason })
 
-const messageOf = (cause: unknown) => (cause instanceof Error ? cause.message : String(cause))
-
 /** Directories of processes are named after them, so that what a killed one left can be told from what is in use. */
 const ownPrefix = `erofs-${process.pid}-`
 const anyPrefix = /^erofs-(\d+)-/
@@ -84,7 +83,7 @@ const privateDirectory = (runDirectory: string) =>
         for (const name of [blobsName, probeName]) await fs.mkdir(path.join(made, name))
         return made
       }
-      const made = yield* Effect.tryPromise({ try: make, catch: (cause) => unavailable(messageOf(cause)) })
+      const made = yield* Effect.tryPromise({ try: make, catch: (cause) => unavailable(causeMessage(cause)) })
       yield* sweep(runDirectory)
       return made
     }),
@@ -96,7 +95,7 @@ const removeDirectory = (directory: string): Effect.Effect<void> =>
   Effect.tryPromise(async () => {
     for (const name of [blobsName, probeName]) await fs.rmdir(path.join(directory, name))
     await fs.rmdir(directory)
-  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot remove ${directory}: ${messageOf(error.cause)}`)))
+  }).pipe(Effect.catch((error) => Effect.logWarning(`cannot remove ${directory}: ${causeMessage(error.cause)}`)))
 
 const isGone = async (process: string): Promise<boolean> => {
   try {
@@ -157,7 +156,7 @@ const probe = Effect.fnUntraced(function* (blobs: BlobMount, mountPoint: string)
   )
   const read = yield* Effect.tryPromise({
     try: () => fs.readFile(path.join(mountPoint, "file")),
-    catch: (cause) => unavailable(`a file of an EROFS mount cannot be read: ${messageOf(cause)}`)
+    catch: (cause) => unavailable(`a file of an EROFS mount cannot be read: ${causeMessage(cause)}`)
   })
   if (!read.equals(probeContent)) yield* unavailable("a file of an EROFS mount has wrong content")
 })

@@ -4,6 +4,7 @@
 import { Effect, type Scope, Schema } from "effect"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { LayerBytes } from "../../services/ZtocReader.ts"
 import { fileRanges } from "../fileBlob.ts"
 
@@ -20,7 +21,7 @@ export class FileFailed extends Schema.TaggedError<FileFailed>()("FileFailed", {
 }
 
 export const fileFailed = (operation: FileFailed["operation"], path: string) => (cause: unknown) =>
-  new FileFailed({ operation, path, reason: cause instanceof Error ? cause.message : String(cause), cause })
+  new FileFailed({ operation, path, reason: causeMessage(cause), cause })
 
 export interface OpenFile {
   readonly handle: fs.FileHandle

@@ -6,6 +6,7 @@
  */
 import { Effect, Exit, Scope } from "effect"
 import { closeSync, constants, openSync } from "node:fs"
+import { causeMessage } from "../../services/causeMessage.ts"
 import { MountFailed } from "../../services/FuseDriver.ts"
 import type { LayerSpans } from "../../services/SpanStore.ts"
 import { maxReadBytes } from "../../streams/codec/fuseInit.ts"
@@ -144,7 +145,7 @@ const openScoped = (path: string, how: number, mountPoint: string) =>
         new MountFailed({
           type: "fuse",
           mountPoint,
-          reason: `${path} cannot be opened: ${cause instanceof Error ? cause.message : String(cause)}`,
+          reason: `${path} cannot be opened: ${causeMessage(cause)}`,
           cause
         })
     }),

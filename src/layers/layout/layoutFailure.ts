@@ -2,6 +2,7 @@
  * How failures of the file system under a layout become errors of the content store.
  */
 import { Effect } from "effect"
+import { causeMessage } from "../../services/causeMessage.ts"
 import { ContentStoreFailed } from "../../services/ContentStore.ts"
 
 export type Operation = ContentStoreFailed["operation"]
@@ -47,7 +48,7 @@ export const makeAttempts = (root: string): Attempts => {
       Effect.tryPromise({
         try: async () => run(),
         catch: (cause) => {
-          const reason = advice[errorCode(cause) ?? ""] ?? (cause instanceof Error ? cause.message : String(cause))
+          const reason = advice[errorCode(cause) ?? ""] ?? causeMessage(cause)
           return failure(operation, reference, reason, cause)
         }
       })

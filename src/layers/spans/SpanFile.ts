@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { constants } from "node:fs"
 import { type FileHandle, mkdir, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { Digest } from "../../services/Descriptor.ts"
 import { hexOf } from "../../services/Descriptor.ts"
 import { SpanStoreFailed } from "../../services/SpanStore.ts"
@@ -42,9 +43,7 @@ export const sweepSpanFiles = (directory: string): Effect.Effect<void, SpanStore
   })
 
 const failed = (layer: string, path: string, what: string, cause: unknown) =>
-  new SpanStoreFailed({ layer, path, reason: `${what}: ${reasonOf(cause)}`, cause })
-
-export const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
+  new SpanStoreFailed({ layer, path, reason: `${what}: ${causeMessage(cause)}`, cause })
 
 /** A file of `size` bytes, all holes, removed with the scope. */
 export const makeSpanFile = Effect.fnUntraced(function* (directory: string, layer: Digest, size: number) {

@@ -5,6 +5,7 @@
  * other failures of a source end its use for this request; the last source's failure is the answer.
  */
 import { Effect, Metric, Result, Semaphore, Stream } from "effect"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { Inflate } from "../../services/Inflate.ts"
 import { BlobReadFailed, type RemoteBlob } from "../../services/RemoteBlob.ts"
 import { type SpanTable, SpanUnavailable } from "../../services/SpanStore.ts"
@@ -12,7 +13,7 @@ import type { Span, Zinfo } from "../../services/Ztoc.ts"
 import { runsOf } from "../../streams/spanPlan.ts"
 import { type CompressedSpan, splitSpans } from "../../streams/splitSpans.ts"
 import type { SpanReport } from "./layerActor.ts"
-import { reasonOf, type SpanFile } from "./SpanFile.ts"
+import { type SpanFile } from "./SpanFile.ts"
 import type { SpanRequest } from "./SpanLedger.ts"
 
 /** Spans of one request that are inflated or written at the same time, while the next one arrives. */
@@ -169,7 +170,9 @@ const makeLocal = Effect.fnUntraced(function* (options: FetchOptions, { span, by
   const content = yield* inflates.withPermit(contentOf(options, span.id, bytes, length))
   yield* file
     .write(content, start)
-    .pipe(Effect.mapError((cause) => unavailable(layer, span.id, "disk", `${file.path}: ${reasonOf(cause)}`, cause)))
+    .pipe(
+      Effect.mapError((cause) => unavailable(layer, span.id, "disk", `${file.path}: ${causeMessage(cause)}`, cause))
+    )
   yield* Metric.update(localSpans, 1)
 })
 

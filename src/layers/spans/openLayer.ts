@@ -3,6 +3,7 @@
  * started. All of it ends with the scope.
  */
 import { Effect, Result, type Scope, type Semaphore, Stream } from "effect"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { Inflate } from "../../services/Inflate.ts"
 import type { RemoteBlob } from "../../services/RemoteBlob.ts"
 import {
@@ -18,7 +19,7 @@ import { spansOf } from "../../streams/codec/zinfo.ts"
 import { firstSpan, isPresent, lastSpan, makeSpanTable, markPresent, streamEnd } from "../../streams/spanTable.ts"
 import { type FetchOptions, makeFetchSpans, unavailable } from "./fetchSpans.ts"
 import { makeLayerActor } from "./layerActor.ts"
-import { makeSpanFile, reasonOf } from "./SpanFile.ts"
+import { makeSpanFile } from "./SpanFile.ts"
 import type { LedgerLimits } from "./SpanLedger.ts"
 
 export interface OpenLayerOptions {
@@ -74,7 +75,7 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
     yield* ensure(start, end - start)
     return yield* file.read(start, end - start).pipe(
       Effect.mapError((cause) => {
-        const reason = `${file.path}: ${reasonOf(cause)}`
+        const reason = `${file.path}: ${causeMessage(cause)}`
         return unavailable(digest, firstSpan(table, start, end - start), "disk", reason, cause)
       })
     )
