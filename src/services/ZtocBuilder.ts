@@ -2,7 +2,8 @@
  * Builds ztocs: one pass over the compressed layer, off the main thread.
  *
  * Memory for one build is the compressed chunks in flight (2 MiB), the output buffer of the inflater (288 KiB), 32785 bytes for each
- * checkpoint (twice while the ztoc is written) and about 700 bytes for each tar entry; it does not depend on the layer's size
+ * checkpoint (three times while the ztoc is written: 100 KB for each span) and about 700 bytes for each tar entry (twice while it is
+ * written), and what chunks of the caller the collector has not taken yet; it does not depend on the layer's size
  * otherwise. As many builds run at the same time as there are cores; more wait. Interruption ends a build at once and leaves nothing.
  */
 import { Context, type Effect, Schema, type Stream } from "effect"

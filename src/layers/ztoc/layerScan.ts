@@ -97,7 +97,7 @@ class GzipLayerScan implements LayerScan {
       this.#scanner.end()
       const spanDigests = this.#hasher.finish()
       const { spanSize } = this.#options
-      const checkpoints = encodeGzipZinfo({ version: 2, spanSize, checkpoints: this.#checkpoints })
+      const checkpoints = encodeGzipZinfo({ version: 2, spanSize, checkpoints: this.#checkpoints.splice(0) })
       return assemble(this.#options, this.#listing, {
         size: this.#size,
         spanDigests,
@@ -204,7 +204,9 @@ const assemble = (
     )
     const { entries, withoutXattrs } = listing
     return {
-      ztoc: new Uint8Array(ztoc),
+      // Not copied: it can be a large part of what the process holds.
+      ztoc:
+        ztoc.buffer instanceof ArrayBuffer ? new Uint8Array(ztoc.buffer, ztoc.byteOffset, ztoc.length) : ztoc.slice(),
       spans: spanDigests.length,
       entries: entries.length,
       uncompressedSize,

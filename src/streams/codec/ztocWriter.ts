@@ -17,7 +17,7 @@ export const sortedPax = (records: ReadonlyMap<string, string>): TocEntry["pax"]
 
 /** The bytes of a ztoc whose algorithm has this number. Throws when a flatbuffer of 1 GiB does not hold it. */
 export const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
-  const builder = new Builder(ztoc.checkpoints.length + 256 * ztoc.entries.length + 4096)
+  const builder = new Builder(likelySize(ztoc))
   const version = writeString(builder, ztoc.version)
   const buildTool = writeString(builder, ztoc.buildToolIdentifier)
   const metadata = writeOffsets(
@@ -50,6 +50,16 @@ export const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
   builder.addFieldOffset(5, compression, 0)
   builder.finish(builder.endObject())
   return builder.asUint8Array()
+}
+
+/** A little more than the ztoc will have: a builder that has to grow holds everything three times. */
+const likelySize = ({ entries, spanDigests, checkpoints }: Ztoc): number => {
+  let size = 4096 + checkpoints.length + 88 * spanDigests.length
+  for (const { name, linkname, uname, gname, modTime, pax } of entries) {
+    size += 144 + name.length + linkname.length + uname.length + gname.length + modTime.length
+    for (const [key, value] of pax) size += 40 + key.length + value.length
+  }
+  return size
 }
 
 const writeEntry = (builder: Builder, entry: TocEntry): number => {
