@@ -22,7 +22,7 @@ const file = import.meta.url.endsWith(".ts") ? "./ztocWorker.ts" : "./ztocWorker
 /** Starts a thread that ends with the scope. */
 export const startScanThread: Effect.Effect<ScanThread, never, Scope.Scope> = Effect.map(
   Effect.acquireRelease(
-    Effect.sync(() => new Worker(new URL(file, import.meta.url), { name: "ztoc", resourceLimits: { maxYoungGenerationSizeMb: 4 } })),
+    Effect.sync(() => new Worker(new URL(file, import.meta.url), { name: "ztoc" })),
     (worker) => Effect.promise(() => worker.terminate())
   ),
   (worker) => {
