@@ -2,6 +2,7 @@
  * The library: every service, and the layers that make it work, for programs that bring their own composition. Single modules are exported as
  * `effect-soci/services/*`, `effect-soci/streams/*` and `effect-soci/layers/*`.
  */
+export { ArtifactsDb } from "../services/ArtifactsDb.ts"
 export { ArtifactSource } from "../services/ArtifactSource.ts"
 export { ContentStore } from "../services/ContentStore.ts"
 export { EmbeddedRegistry } from "../services/EmbeddedRegistry.ts"
@@ -19,7 +20,9 @@ export { RegistryFetcher } from "../services/RegistryFetcher.ts"
 export { SpanStore } from "../services/SpanStore.ts"
 export { Unpacker } from "../services/Unpacker.ts"
 export { ZtocBuilder } from "../services/ZtocBuilder.ts"
+export { ZtocReader } from "../services/ZtocReader.ts"
 
+export * as ArtifactsDbSqlite from "../layers/ArtifactsDbSqlite.ts"
 export * as ArtifactSourceLive from "../layers/ArtifactSourceLive.ts"
 export * as ContentStoreLayout from "../layers/ContentStoreLayout.ts"
 export * as EmbeddedRegistryHttp from "../layers/EmbeddedRegistry.ts"
@@ -38,5 +41,6 @@ export { resolvePlatform } from "../layers/resolvePlatform.ts"
 export * as SpanStoreFile from "../layers/SpanStoreFile.ts"
 export * as UnpackerDirectory from "../layers/UnpackerDirectory.ts"
 export * as ZtocBuilderWorkers from "../layers/ZtocBuilderWorkers.ts"
+export * as ZtocReaderLive from "../layers/ZtocReaderLive.ts"
 
 export { mountServices, type MountServicesOptions } from "./mountServices.ts"

@@ -5,8 +5,11 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import { gzipSync } from "node:zlib"
+import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
+import { ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
 import { hexOf } from "../../src/services/Descriptor.ts"
 import { digestOf } from "../../src/streams/verify.ts"
+import { indexEntry, ztocEntry } from "../support/artifactEntries.ts"
 import { noise } from "../support/content.ts"
 import { prose } from "../support/lazyLayer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -217,9 +220,49 @@ describe("soci ztoc get-file", () => {
 })
 
 describe("soci ztoc list", () => {
-  it.live("says that it needs the data base", () =>
+  const rootWithRows = Effect.gen(function* () {
+    const root = yield* temporaryDirectory
+    yield* ArtifactsDb.use((db) =>
+      Effect.forEach([ztocEntry("one", { size: 165_632 }), ztocEntry("two"), indexEntry("index")], db.write)
+    ).pipe(Effect.provide(ArtifactsDbSqlite.layer({ path: path.join(root, "artifacts.sqlite") })))
+    return root
+  })
+
+  const ztocsInOrder = [ztocEntry("one", { size: 165_632 }), ztocEntry("two")].toSorted((a, b) =>
+    a.digest < b.digest ? -1 : 1
+  )
+
+  it.live("prints the ztocs of the data base in a table, and no other artifacts", () =>
     Effect.gen(function* () {
-      failsWith(yield* ztoc("ls"), "artifacts data base")
+      const ended = yield* ztoc("list", "--root", yield* rootWithRows)
+      const blanks = (length: number) => " ".repeat(length)
+      const lines = ztocsInOrder.map(
+        ({ digest, size, originalDigest }) => `${digest}    ${String(size).padEnd(10)}${originalDigest}    \n`
+      )
+      const header = `DIGEST${blanks(69)}SIZE${blanks(6)}LAYER DIGEST${blanks(63)}\n`
+      assert.strictEqual(ended.stdout.toString(), header + lines.join(""))
+      assert.strictEqual(ended.code, 0)
+    })
+  )
+
+  it.live("prints one of them, or digests alone", () =>
+    Effect.gen(function* () {
+      const root = yield* rootWithRows
+      const [first] = ztocsInOrder
+      const one = yield* ztoc("ls", "-q", "--root", root, "--ztoc-digest", first?.digest ?? "")
+      assert.strictEqual(one.stdout.toString(), `${first?.digest}\n`)
+      const all = yield* ztoc("ls", "-q", "--root", root)
+      assert.strictEqual(all.stdout.toString(), ztocsInOrder.map(({ digest }) => `${digest}\n`).join(""))
+      failsWith(yield* ztoc("ls", "--root", root, "--ztoc-digest", "sha256:none"), "the specified ztoc doesn't exist")
+    })
+  )
+
+  it.live("makes the root it is given, not its parents; and says that it does not ask containerd", () =>
+    Effect.gen(function* () {
+      const root = path.join(yield* temporaryDirectory, "root")
+      assert.strictEqual((yield* ztoc("ls", "-q", "--root", root)).code, 0)
+      failsWith(yield* ztoc("ls", "--root", path.join(root, "no", "parent")), "no such file or directory")
+      failsWith(yield* ztoc("ls", "--root", root, "--image-ref", "example.com/x:y"), "containerd")
     })
   )
 })
