@@ -3,22 +3,21 @@
  */
 import { Effect, Layer } from "effect"
 import { Inflate } from "../services/Inflate.ts"
-import { inflateSpan, type RawInflated, type RawInflater } from "./inflate/inflateSpan.ts"
+import { inflateSpan, type RawDeflate, type RawInflated, type RawInflater } from "./inflate/inflateSpan.ts"
 import { type InflateUnavailable, selfTested } from "./inflate/selfTest.ts"
+import * as InflateZlib from "./InflateZlib.ts"
 import { IsalStatus, IsalStream } from "./native/isal.ts"
 
-/** ISA-L reads on when the output is full, and tells of errors there: what follows a span is of no interest. */
-const isInflated = (stream: IsalStream, status: number) =>
-  stream.isFull || status === IsalStatus.ok || status === IsalStatus.endOfInput || status === IsalStatus.outputFull
+const isInflated = (status: number) =>
+  status === IsalStatus.ok || status === IsalStatus.endOfInput || status === IsalStatus.outputFull
 
-const answer = (stream: IsalStream, status: number): RawInflated | string =>
-  isInflated(stream, status)
-    ? { consumed: stream.consumed, produced: stream.produced, ended: stream.ended }
-    : `corrupt deflate data (${status})`
+/** Undefined where ISA-L found an error. */
+const answer = (stream: IsalStream, status: number): RawInflated | undefined =>
+  isInflated(status) ? { consumed: stream.consumed, produced: stream.produced, ended: stream.ended } : undefined
 
 /** The pool cannot be told to stop: the buffers are kept until its thread is done with them. */
-const inflate: RawInflater = ({ input, bits, bitsValue, window, output, outputOffset }) =>
-  Effect.callback<RawInflated | string>((resume) => {
+const inflateFast = ({ input, bits, bitsValue, window, output, outputOffset }: RawDeflate) =>
+  Effect.callback<RawInflated | undefined>((resume) => {
     const stream = new IsalStream(input, output, outputOffset)
     if (bits > 0) stream.prime(bits, bitsValue)
     if (window && window.length > 0) stream.setDictionary(window)
@@ -26,6 +25,15 @@ const inflate: RawInflater = ({ input, bits, bitsValue, window, output, outputOf
       resume(error ? Effect.die(error) : Effect.sync(() => answer(stream, status)))
     )
   }).pipe(Effect.uninterruptible)
+
+/**
+ * ISA-L reads on when the output is full, tells of errors there, and counts a match that is not valid as output. So an error may
+ * lie behind the span or in it: zlib tells.
+ */
+const inflate: RawInflater = (deflate) =>
+  Effect.flatMap(inflateFast(deflate), (inflated) =>
+    inflated === undefined ? InflateZlib.inflate(deflate) : Effect.succeed(inflated)
+  )
 
 export const layer: Layer.Layer<Inflate, InflateUnavailable> = Layer.effect(
   Inflate,

@@ -17,7 +17,7 @@ const inflateSync = ({ input, bits, bitsValue, window, output, outputOffset }: R
   const status = stream.inflate(Flush.sync)
   const goesOn = status === Status.ok || status === Status.streamEnd || status === Status.bufError
   // As zlib, it reads on to the next symbol when the output is full: what follows a span is of no interest.
-  if (!goesOn && !stream.isFull) return "corrupt deflate data"
+  if (!goesOn && !stream.isFull) return `corrupt deflate data (${stream.problem})`
   return { consumed: input.length - stream.unused, produced: stream.produced, ended: status === Status.streamEnd }
 }
 

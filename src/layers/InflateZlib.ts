@@ -19,7 +19,7 @@ const answer = (stream: ZlibStream, inputLength: number, status: number): RawInf
 }
 
 /** The pool cannot be told to stop: the stream is freed when its thread is done with it. */
-const inflate: RawInflater = ({ input, bits, bitsValue, window, output, outputOffset }) =>
+export const inflate: RawInflater = ({ input, bits, bitsValue, window, output, outputOffset }) =>
   Effect.acquireUseRelease(
     Effect.sync(() => new ZlibStream(WindowBits.raw)),
     (stream) =>

@@ -9,7 +9,7 @@ import * as InflateZlib from "../../src/layers/InflateZlib.ts"
 import { WindowBits } from "../../src/layers/inflate/BlockInflater.ts"
 import { PakoStream } from "../../src/layers/inflate/PakoStream.ts"
 import { GzipScanner } from "../../src/layers/ztoc/gzipScanner.ts"
-import { Inflate } from "../../src/services/Inflate.ts"
+import { Inflate, type InflateFailed } from "../../src/services/Inflate.ts"
 import type { Checkpoint } from "../../src/services/Ztoc.ts"
 import { type FuzzProgram, fuzzMain } from "../support/fuzz.ts"
 import type { Random } from "../support/Random.ts"
@@ -48,6 +48,11 @@ const spanOf = (random: Random) => {
   return { compressed, bits, window, content: content.subarray(out, next?.out ?? content.length) }
 }
 
+/** ISA-L takes Huffman codes that zlib refuses because they have gaps. */
+const hasBadCode = (result: Result.Result<Uint8Array, InflateFailed>) =>
+  Result.isFailure(result) &&
+  /\((?:invalid .* set|invalid code .*end-of-block|too many .*)\)/.test(result.failure.reason)
+
 const inflateAll = (request: Parameters<Inflate["Service"]["inflate"]>[0]) =>
   Effect.runPromise(Effect.forEach(inflaters, (inflater) => Effect.result(inflater.inflate(request))))
 
@@ -61,10 +66,13 @@ export const program: FuzzProgram = {
     }
     const length = random.chance(0.5) ? content.length : random.int(2 * content.length + 2)
     const damaged = random.chance(0.8) ? random.damaged(compressed) : compressed
-    const answers = (await inflateAll({ compressed: damaged, bits, window, length })).map((result) =>
-      Result.isFailure(result) ? result.failure._tag : Buffer.from(result.success).toString("base64")
+    const results = await inflateAll({ compressed: damaged, bits, window, length })
+    const strict = results.filter((_, i) => inflaters[i]?.implementation !== "isal" || !results.some(hasBadCode))
+    const answers = strict.map((result) =>
+      Result.isFailure(result) ? "refused" : Buffer.from(result.success).toString("base64")
     )
-    assert.strictEqual(new Set(answers).size, 1, `${answers.map((answer) => answer.slice(0, 20)).join(" / ")}`)
+    const reasons = results.map((result) => (Result.isFailure(result) ? result.failure.reason : "inflated"))
+    assert.strictEqual(new Set(answers).size, 1, reasons.join(" / "))
   }
 }
 

@@ -41,6 +41,11 @@ export class PakoStream implements BlockInflater {
     return this.#offered - this.#stream.avail_out
   }
 
+  /** What is wrong with the data, in zlib's words. */
+  get problem(): string {
+    return this.#stream.msg
+  }
+
   get isFull(): boolean {
     return this.#stream.avail_out === 0
   }

@@ -90,10 +90,6 @@ export class IsalStream {
     return this.#offered - this.#state.readUInt32LE(at.availOut)
   }
 
-  get isFull(): boolean {
-    return this.#state.readUInt32LE(at.availOut) === 0
-  }
-
   /** The final block has ended and all of it is in the output. */
   get ended(): boolean {
     return this.#state.readInt32LE(at.blockState) === blockFinished
