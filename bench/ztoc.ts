@@ -126,6 +126,7 @@ const program = Effect.gen(function* () {
   yield* buildRounds(figures, first, second)
   const implementation = yield* extractBlocks(figures, first)
   const memory = yield* peakMemoryOf(...soci(large))
+  const memoryAtStart = yield* peakMemoryOf(process.execPath, sociProgram, "--version")
 
   console.log(
     `load of the machine ${before} before, ${load()} after; process: ${path.relative(process.cwd(), sociProgram)}\n`
@@ -140,6 +141,7 @@ const program = Effect.gen(function* () {
   printTarget("two builds / one", figures.median("two builds") / slower, 1.2)
   console.log(`${"two gzip -dc / one, what the machine can".padEnd(50)} ${of("two gzip -dc", "gzip -dc").toFixed(2)}`)
   printTarget("peak memory of the process, layer of 1 GB", memory / 1e6, 150, " MB")
+  console.log(`${"  of which it has when it does nothing".padEnd(50)} ${megabytes(memoryAtStart)}`)
   printTarget(
     `extract 4 KiB / inflate its span (${implementation})`,
     of("extract 4 KiB: read, verify, inflate", "inflate one span in memory"),
