@@ -115,6 +115,22 @@ export const inflateContract = <E>(name: string, layer: Layer.Layer<Inflate, E>,
       }).pipe(Effect.provide(layer))
     )
 
+    it.effect("refuses a reference to before the output, though it would fill the span", () =>
+      Effect.gen(function* () {
+        const inflate = yield* Inflate
+        // 41 times the letter A, then three bytes from 100 bytes back.
+        const compressed = Buffer.concat([
+          Buffer.from(
+            "737474747474747474747474747474747474747474747474747474747474747474747474747474747404da0100",
+            "hex"
+          ),
+          Buffer.alloc(20)
+        ])
+        const error = yield* Effect.flip(inflate.inflate({ ...request(compressed, 44), window: new Uint8Array(0) }))
+        assert.strictEqual(error._tag, "InflateFailed")
+      }).pipe(Effect.provide(layer))
+    )
+
     it.effect("passes over a member's name of any length that zlib passes over", () =>
       Effect.gen(function* () {
         const inflate = yield* Inflate
