@@ -58,7 +58,7 @@ const inflateAll = (request: Parameters<Inflate["Service"]["inflate"]>[0]) =>
 
 export const program: FuzzProgram = {
   name: "inflate",
-  count: 15_000,
+  count: 12_000,
   check: async (random) => {
     const { compressed, bits, window, content } = spanOf(random)
     for (const result of await inflateAll({ compressed, bits, window, length: content.length })) {

@@ -52,7 +52,7 @@ const content = (random: Random) => {
 
 export const program: FuzzProgram = {
   name: "layer",
-  count: 10_000,
+  count: 6_000,
   check: (random) => {
     const plain = random.chance(0.2)
     const spanSize = random.pick(plain ? [1, 512, 4096, 65_536] : [0, 1, 512, 4096, 65_536])

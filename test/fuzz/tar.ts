@@ -21,7 +21,7 @@ const list = (chunks: Iterable<Buffer>) => {
 
 export const program: FuzzProgram = {
   name: "tar",
-  count: 40_000,
+  count: 50_000,
   check: (random) => {
     const tar = randomTar(random)
     const whole = list([tar])

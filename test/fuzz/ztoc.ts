@@ -44,7 +44,7 @@ const checkWriting = (ztoc: Ztoc) => {
 
 export const program: FuzzProgram = {
   name: "ztoc",
-  count: 40_000,
+  count: 30_000,
   check: (random) => {
     const ztoc = randomZtoc(random)
     const bytes = Buffer.from(Result.getOrThrow(encodeZtoc(ztoc)))
