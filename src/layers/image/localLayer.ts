@@ -75,7 +75,8 @@ export const fetchLocalLayer = Effect.fn("ImageMounter.fetchLocalLayer")(functio
   const built = yield* ztocs.build(kept, {
     compression: zstd ? "uncompressed" : compression,
     spanSize: defaultSpanSize,
-    buildToolIdentifier: defaultBuildToolIdentifier
+    buildToolIdentifier: defaultBuildToolIdentifier,
+    ...(zstd ? {} : { layerDigest: layer.digest })
   })
   const ztoc = yield* Effect.fromResult(decodeZtoc(built.bytes))
   const stored: Descriptor = zstd

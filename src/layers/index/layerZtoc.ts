@@ -62,7 +62,9 @@ const buildZtoc = Effect.fnUntraced(function* (
   compression: LayerCompression,
   { spanSize, buildToolIdentifier, onEvent = () => Effect.void }: IndexBuildOptions
 ) {
-  const built = yield* ztocs.events(image.readBlob(layer), { compression, spanSize, buildToolIdentifier }).pipe(
+  // The blob is verified while it is read: its digest need not be computed twice.
+  const own = { compression, spanSize, buildToolIdentifier }
+  const built = yield* ztocs.events(image.readBlob(layer), { ...own, layerDigest: layer.digest }).pipe(
     Stream.tap((event) =>
       event._tag === "Progress"
         ? onEvent({ _tag: "LayerProgress", layer, compressedBytes: event.compressedBytes })
