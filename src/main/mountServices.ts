@@ -48,7 +48,7 @@ const mounters = (directory: string) => {
       LayerReaderLive.layer.pipe(Layer.provide(spans)),
       layerMounter,
       OverlayMounterLive.layer,
-      ZtocBuilderWorkers.layer
+      ztocBuilder
     ])
   )
 }
