@@ -32,10 +32,16 @@ const workingDirectory = (root: string) =>
   })
 
 /** `SOCI_INFLATE` names the inflater that must be taken; else the fastest one here is. */
-const inflater = Layer.unwrap(
-  Effect.map(Config.option(Config.schema(Schema.Literals(["isal", "zlib", "pako"]), "SOCI_INFLATE")), (preferred) =>
-    InflateLive.layer(Option.getOrUndefined(preferred))
-  )
+const preferred = Effect.map(
+  Config.option(Config.schema(Schema.Literals(["isal", "zlib", "pako"]), "SOCI_INFLATE")),
+  Option.getOrUndefined
+)
+
+const inflater = Layer.unwrap(Effect.map(preferred, InflateLive.layer))
+
+/** ISA-L cannot stop at block boundaries, so it builds no ztocs. */
+const ztocBuilder = Layer.unwrap(
+  Effect.map(preferred, (name) => ZtocBuilderWorkers.layerWith(name === "isal" ? undefined : name))
 )
 
 const mounters = (directory: string) => {
