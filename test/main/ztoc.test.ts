@@ -219,6 +219,8 @@ describe("soci ztoc get-file", () => {
   )
 })
 
+const blanks = (length: number) => " ".repeat(length)
+
 describe("soci ztoc list", () => {
   const rootWithRows = Effect.gen(function* () {
     const root = yield* temporaryDirectory
@@ -235,7 +237,6 @@ describe("soci ztoc list", () => {
   it.live("prints the ztocs of the data base in a table, and no other artifacts", () =>
     Effect.gen(function* () {
       const ended = yield* ztoc("list", "--root", yield* rootWithRows)
-      const blanks = (length: number) => " ".repeat(length)
       const lines = ztocsInOrder.map(
         ({ digest, size, originalDigest }) => `${digest}    ${String(size).padEnd(10)}${originalDigest}    \n`
       )
