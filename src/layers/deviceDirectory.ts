@@ -8,6 +8,7 @@ import { MountFailed } from "../services/FuseDriver.ts"
 import { describeErrno, mountScoped } from "./kernelMount.ts"
 import * as files from "./native/fileSystem.ts"
 import { MountFlag } from "./native/mount.ts"
+import { isDirectoryItself } from "./isDirectoryItself.ts"
 
 /** Name, major and minor number (Linux, "devices.txt"). */
 const devices = [
@@ -20,15 +21,6 @@ const devices = [
 ] as const
 
 const characterDevice = 0o020666
-
-/** A symbolic link there would lead the mount out of the image. */
-const isDirectory = (file: string) =>
-  Effect.promise(() =>
-    fs.lstat(file).then(
-      (stat) => stat.isDirectory(),
-      () => false
-    )
-  )
 
 const makeDevices = (mountPoint: string) =>
   Effect.acquireUseRelease(
@@ -51,7 +43,7 @@ const makeDevices = (mountPoint: string) =>
 export const mountDevices = (rootfs: string): Effect.Effect<void, MountFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const mountPoint = path.join(rootfs, "dev")
-    if (!(yield* isDirectory(mountPoint))) return
+    if (!(yield* isDirectoryItself(mountPoint))) return
     yield* mountScoped({
       type: "tmpfs",
       fileSystem: "tmpfs",

@@ -4,9 +4,9 @@
 import { Effect } from "effect"
 import { spawn } from "node:child_process"
 import { constants } from "node:os"
-import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { ProgramNotStarted } from "../services/ImageMounter.ts"
+import { isDirectoryItself } from "./isDirectoryItself.ts"
 
 export interface ProgramInRootfs {
   readonly rootfs: string
@@ -30,17 +30,9 @@ const unshareArguments = ({ rootfs, workingDirectory, command }: ProgramInRootfs
   ...command
 ]
 
-const isDirectory = (file: string) =>
-  Effect.promise(() =>
-    fs.lstat(file).then(
-      (stat) => stat.isDirectory(),
-      () => false
-    )
-  )
-
 /** Runs the program to its end; answers with its exit code, or 128 and the number of the signal that killed it. */
 export const runInRootfs = Effect.fn("runInRootfs")(function* (program: ProgramInRootfs) {
-  const hasProc = yield* isDirectory(path.join(program.rootfs, "proc"))
+  const hasProc = yield* isDirectoryItself(path.join(program.rootfs, "proc"))
   return yield* Effect.callback<number, ProgramNotStarted>((resume) => {
     const child = spawn("unshare", unshareArguments(program, hasProc), {
       env: program.environment,

@@ -5,7 +5,7 @@
  *   npm run demo [-- --latency 25 --mount-mode auto|erofs|fuse]
  */
 import { NodeServices } from "@effect/platform-node"
-import { Console, Duration, Effect, FileSystem, Layer, Option, Path, References } from "effect"
+import { Console, Duration, Effect, FileSystem, Layer, Option, Path } from "effect"
 import { Command, Flag } from "effect/cli"
 import { fileURLToPath } from "node:url"
 import * as ArtifactsDbSqlite from "../layers/ArtifactsDbSqlite.ts"
@@ -117,11 +117,4 @@ const demo = Command.make(
   }, Effect.scoped)
 ).pipe(Command.withDescription("Show lazy loading on an image made of this machine's files"))
 
-runProgram(
-  "demo",
-  Command.run(demo, { version }).pipe(
-    Effect.provide(NodeServices.layer),
-    Effect.provideService(References.LogToStderr, true),
-    Effect.provideService(References.MinimumLogLevel, "Warn")
-  )
-)
+runProgram("demo", Command.run(demo, { version }).pipe(Effect.provide(NodeServices.layer)))

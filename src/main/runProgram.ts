@@ -2,7 +2,7 @@
  * Runs a program of ours as the process: errors become one line, Ctrl-C and SIGTERM undo what was begun and end with code 130.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, PlatformError } from "effect"
+import { Cause, Console, Effect, PlatformError, References } from "effect"
 import { CliError } from "effect/cli"
 import { ExitWith } from "./commandFailure.ts"
 
@@ -28,9 +28,13 @@ const report = <E>(name: string, cause: Cause.Cause<E>): Effect.Effect<never, Ex
   return Effect.andThen(Console.error(`${name}: ${messageOf(error)}${defect}`), Effect.fail(new ExitWith({ code: 1 })))
 }
 
-/** `name` begins the line that tells of an error. */
+/** `name` begins the line that tells of an error. Standard output is for results: warnings go to standard error. */
 export const runProgram = <E>(name: string, program: Effect.Effect<void, E>): void =>
   NodeRuntime.runMain(
-    Effect.catchCause(program, (cause) => report(name, cause)),
+    program.pipe(
+      Effect.catchCause((cause) => report(name, cause)),
+      Effect.provideService(References.LogToStderr, true),
+      Effect.provideService(References.MinimumLogLevel, "Warn")
+    ),
     { disableErrorReporting: true }
   )

@@ -2,7 +2,7 @@
  * The command line.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Effect, References } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
 import { mount } from "./commands/mount.ts"
 import { run } from "./commands/run.ts"
@@ -15,11 +15,4 @@ const soci = Command.make("soci").pipe(
   Command.withSubcommands([mount, run, ztoc])
 )
 
-runProgram(
-  "soci",
-  Command.run(soci, { version }).pipe(
-    Effect.provide(NodeServices.layer),
-    Effect.provideService(References.LogToStderr, true),
-    Effect.provideService(References.MinimumLogLevel, "Warn")
-  )
-)
+runProgram("soci", Command.run(soci, { version }).pipe(Effect.provide(NodeServices.layer)))

@@ -5,7 +5,7 @@
  * Every call answers as the kernel does: bytes, or a negative errno. Synchronous; libc's functions are bound on the first call of each
  * thread.
  */
-import { koffi } from "./koffi.ts"
+import { answered, koffi } from "./koffi.ts"
 
 type Call = (descriptor: number, bytes: Uint8Array, length: number, offset?: number) => number
 
@@ -27,8 +27,6 @@ const bind = (): Calls => {
 }
 
 const calls = (): Calls => (bound ??= bind())
-
-const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 /** read(2) of at most `length` bytes to the start of the buffer. */
 export const read = (descriptor: number, buffer: Uint8Array, length: number): number =>

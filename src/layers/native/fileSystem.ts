@@ -5,7 +5,7 @@
  * Every call answers as the kernel does: zero or more, or a negative errno. Names are `ByteString`s. Synchronous, for
  * worker threads; libc and its functions are bound on the first call.
  */
-import { koffi } from "./koffi.ts"
+import { answered, koffi } from "./koffi.ts"
 import { constants } from "node:fs"
 import type { ByteString } from "../../services/Ztoc.ts"
 
@@ -89,8 +89,6 @@ const bind = () => {
 
 let bound: ReturnType<typeof bind> | undefined
 const calls = () => (bound ??= bind())
-
-const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 const pathMax = 4096
 const ENAMETOOLONG = -36

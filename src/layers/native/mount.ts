@@ -5,7 +5,7 @@
  * meanwhile. Every call answers as the kernel does: zero or more, or a negative errno.
  */
 import type { KoffiFunc } from "koffi"
-import { koffi } from "./koffi.ts"
+import { answered, koffi } from "./koffi.ts"
 
 export const MountFlag = { readOnly: 1, noSuid: 2, noDevices: 4, bind: 4096 } as const
 export const UnmountFlag = { detach: 2, noFollow: 8 } as const
@@ -50,8 +50,6 @@ const bind = () => {
 
 let bound: ReturnType<typeof bind> | undefined
 const calls = () => (bound ??= bind())
-
-const answered = (result: number): number => (result < 0 ? -koffi().errno() : result)
 
 type Answer = (result: number) => void
 
