@@ -5,7 +5,7 @@ import { Bytes, Context, Effect, Layer, Option, Stream } from "effect"
 import { ContentStore, ContentStoreFailed } from "../services/ContentStore.ts"
 import type { Descriptor } from "../services/Descriptor.ts"
 import { MalformedDocument, maxDocumentBytes } from "../services/Image.ts"
-import type { ImageName, LayoutReference, RegistryReference } from "../services/ImageName.ts"
+import type { LayoutReference, LocatedImageName, RegistryReference } from "../services/ImageName.ts"
 import { ImageSource, type SourceImage } from "../services/ImageSource.ts"
 import { isIndexType, isManifestType } from "../services/MediaType.ts"
 import { RegistryFetcher } from "../services/RegistryFetcher.ts"
@@ -18,7 +18,7 @@ export const layer: Layer.Layer<ImageSource, never, RegistryFetcher> = Layer.eff
   ImageSource,
   Effect.map(RegistryFetcher, (registry) =>
     ImageSource.of({
-      find: Effect.fn("ImageSource.find")(function* (name: ImageName) {
+      find: Effect.fn("ImageSource.find")(function* (name: LocatedImageName) {
         return yield* name._tag === "Registry" ? findInRegistry(registry, name) : findInLayout(name)
       })
     })

@@ -132,7 +132,7 @@ export const layer = Layer.effect(
       const descriptor = yield* writeIndex(version, descriptors, manifestDescriptor, options)
       const row = indexRow(descriptor, { version, manifest: manifestDescriptor, image: image.target, platform })
       yield* artifacts.write(yield* row)
-      return { descriptor, version, platform, manifest: manifestDescriptor, ztocs: descriptors, skipped }
+      return { descriptor, version, platform, manifest: manifestDescriptor, ztocs: descriptors, prefetch: [], skipped }
     })
 
     return IndexBuilder.of({ build, convert: convertImage(store, artifacts, build) })

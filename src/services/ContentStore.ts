@@ -34,7 +34,9 @@ export class ContentStoreFailed extends Schema.TaggedError<ContentStoreFailed>()
     "list",
     "referrers",
     "delete",
-    "label"
+    "label",
+    "lease",
+    "collect"
   ]),
   store: Schema.String,
   reference: Schema.String,
@@ -51,6 +53,12 @@ export type ContentStoreError = ContentNotFound | ContentStoreFailed
 export interface TaggedContent {
   readonly tag: string
   readonly descriptor: Descriptor
+}
+
+/** A blob as a store lists it: its media type is known to those who refer to it. */
+export interface StoredBlob {
+  readonly digest: Digest
+  readonly size: number
 }
 
 export class ContentStore extends Context.Service<
@@ -92,6 +100,24 @@ export class ContentStore extends Context.Service<
 
     /** Manifests whose subject is the given manifest, filtered by artifact type when one is given. */
     referrers(subject: Digest, artifactType?: string): Effect.Effect<ReadonlyArray<Descriptor>, ContentStoreFailed>
+
+    /** What points to the content directly: manifests and indexes that list it or have it as their subject. */
+    predecessors(digest: Digest): Effect.Effect<ReadonlyArray<Descriptor>, ContentStoreFailed>
+
+    /** Every blob of the store, in byte order of the digests as far as the store keeps one. */
+    readonly blobs: Stream.Stream<StoredBlob, ContentStoreFailed>
+
+    /**
+     * Takes content away. In an OCI layout what refers to it by subject goes too, as does what nobody else lists and no tag names
+     * (oci-layout-store, section 7); in containerd just this blob goes.
+     */
+    delete(descriptor: Descriptor): Effect.Effect<void, ContentStoreError>
+
+    /** Removes what no tag (in containerd: no image, label or lease) leads to. */
+    readonly collectGarbage: Effect.Effect<void, ContentStoreFailed>
+
+    /** While the effect runs no garbage collection takes what it ingests or touches (a containerd lease; nothing in an OCI layout). */
+    withLease<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ContentStoreFailed, R>
 
     /** Keeps `child` as long as `parent` is kept (containerd's garbage-collection labels; nothing in an OCI layout). */
     label(parent: Digest, key: string, value: string): Effect.Effect<void, ContentStoreError>

@@ -21,7 +21,16 @@ export interface LayoutReference {
   readonly digest: Digest | undefined
 }
 
-export type ImageName = RegistryReference | LayoutReference
+/** An image of containerd by the name it has there; any text. */
+export interface StoredImageReference {
+  readonly _tag: "Stored"
+  readonly name: string
+}
+
+/** A name that says where the image is. */
+export type LocatedImageName = RegistryReference | LayoutReference
+
+export type ImageName = LocatedImageName | StoredImageReference
 
 export class InvalidImageName extends Schema.TaggedError<InvalidImageName>()("InvalidImageName", {
   input: Schema.String,
@@ -42,12 +51,13 @@ const tagPattern = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/
 
 const isDigest = Schema.is(Digest)
 
-export const parseImageName = (input: string): Result.Result<ImageName, InvalidImageName> => {
+export const parseImageName = (input: string): Result.Result<LocatedImageName, InvalidImageName> => {
   const layout = /^(oci-layout|oci):/.exec(input)
   return layout ? parseLayout(input, input.slice(layout[0].length)) : parseRegistry(input)
 }
 
 export const formatImageName = (name: ImageName): string => {
+  if (name._tag === "Stored") return name.name
   const object = (name.tag === undefined ? "" : `:${name.tag}`) + (name.digest === undefined ? "" : `@${name.digest}`)
   return name._tag === "Registry" ? `${name.host}/${name.repository}${object}` : `oci-layout:${name.path}${object}`
 }

@@ -6,7 +6,7 @@ import { Context, type Effect, Schema, type Scope, type Stream } from "effect"
 import type { ContentStoreError } from "./ContentStore.ts"
 import type { ContentMismatch, Descriptor, Digest } from "./Descriptor.ts"
 import type { MalformedDocument } from "./Image.ts"
-import type { ImageName } from "./ImageName.ts"
+import type { ImageName, LocatedImageName } from "./ImageName.ts"
 import type { RegistryError } from "./RegistryFetcher.ts"
 import type { RemoteBlob } from "./RemoteBlob.ts"
 
@@ -42,6 +42,6 @@ export interface SourceImage {
 export class ImageSource extends Context.Service<
   ImageSource,
   {
-    find(name: ImageName): Effect.Effect<SourceImage, ImageSourceError, Scope.Scope>
+    find(name: LocatedImageName): Effect.Effect<SourceImage, ImageSourceError, Scope.Scope>
   }
 >()("effect-soci/services/ImageSource") {}

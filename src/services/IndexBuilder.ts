@@ -28,6 +28,9 @@ export type IndexBuildEvent =
   | { readonly _tag: "LayerBuilt"; readonly layer: Descriptor; readonly ztoc: Descriptor }
   /** A ztoc that was there already. */
   | { readonly _tag: "LayerReused"; readonly layer: Descriptor; readonly ztoc: Descriptor }
+  | { readonly _tag: "PrefetchBuilt"; readonly layer: Descriptor; readonly prefetch: Descriptor }
+  /** No layer with a ztoc holds a file of this (cleaned) path. */
+  | { readonly _tag: "PrefetchFileMissing"; readonly path: string }
 
 export interface IndexBuildOptions {
   /** Uncompressed bytes of a span; 4 MiB unless given. */
@@ -39,6 +42,10 @@ export interface IndexBuildOptions {
   readonly xattrOptimization: boolean
   /** Builds ztocs that exist already anew. */
   readonly forceRecreate: boolean
+  /** Files whose spans a node shall fetch before they are read (index-and-artifacts, section 7); paths from the image's root. */
+  readonly prefetchPaths: ReadonlyArray<string>
+  /** Labels what is made as a root of garbage collection; nothing but that keeps an index which no image record names. */
+  readonly gcRootLabel: boolean
   readonly onEvent?: (event: IndexBuildEvent) => Effect.Effect<void>
 }
 
@@ -51,6 +58,8 @@ export interface BuiltIndex {
   readonly manifest: Descriptor
   /** Ztoc descriptors in layer order. */
   readonly ztocs: ReadonlyArray<Descriptor>
+  /** Prefetch artifacts, in layer order. */
+  readonly prefetch: ReadonlyArray<Descriptor>
   readonly skipped: ReadonlyArray<SkippedLayer>
 }
 

@@ -107,7 +107,9 @@ const buildOptions = {
   minLayerSize: 0,
   buildToolIdentifier: defaultBuildToolIdentifier,
   xattrOptimization: false,
-  forceRecreate: false
+  forceRecreate: false,
+  prefetchPaths: [],
+  gcRootLabel: false
 }
 
 /** The image in a layout, and what indexes and pushes it. */

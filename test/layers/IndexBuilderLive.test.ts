@@ -48,7 +48,9 @@ const optionsOf = ({ args }: Run): IndexBuildOptions => ({
   minLayerSize: Number(valuesOf(args, "--min-layer-size")[0] ?? defaultMinLayerSize),
   buildToolIdentifier: defaultBuildToolIdentifier,
   xattrOptimization: args.includes("--optimizations"),
-  forceRecreate: false
+  forceRecreate: false,
+  prefetchPaths: [],
+  gcRootLabel: false
 })
 
 const platform = (text: string): Platform => Result.getOrThrow(parsePlatform(text, hostPlatform))

@@ -66,11 +66,14 @@ const buildOptions = (image: SourceImage, total: number, progress: Progress): In
     buildToolIdentifier: defaultBuildToolIdentifier,
     xattrOptimization: false,
     forceRecreate: false,
+    prefetchPaths: [],
+    gcRootLabel: false,
     onEvent: (event: IndexBuildEvent) => {
       if (event._tag === "LayerSkipped") return progress.say(`  ${event.skipped.message}`)
       if (event._tag === "LayerBuilt" || event._tag === "LayerReused") {
         return progress.say(`  layer ${event.layer.digest.slice(0, 19)} -> ztoc ${event.ztoc.digest.slice(0, 19)}`)
       }
+      if (event._tag !== "LayerProgress") return Effect.void
       done.set(event.layer.digest, event.compressedBytes)
       const bytes = [...done.values()].reduce((sum, part) => sum + part, 0)
       return progress.update(`  ${image.target.digest.slice(0, 19)}: ${formatShare(bytes, total)} scanned`)
