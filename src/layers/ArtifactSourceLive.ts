@@ -16,7 +16,7 @@ import { formatImageName } from "../services/ImageName.ts"
 import type { ImageSourceError, SourceImage } from "../services/ImageSource.ts"
 import { MediaType } from "../services/MediaType.ts"
 import { SociAnnotation, type SociIndex } from "../services/SociIndex.ts"
-import { ZtocLimits } from "../services/Ztoc.ts"
+import { ZtocLimits } from "../services/ZtocLimits.ts"
 import { decodeManifest } from "../streams/codec/imageDocuments.ts"
 import { decodeZtoc } from "../streams/codec/ztoc.ts"
 

@@ -4,7 +4,8 @@
 import { Effect, Fiber, Layer, Result, Stream } from "effect"
 import { availableParallelism } from "node:os"
 import { Inflate } from "../services/Inflate.ts"
-import { InvalidZtoc, type TocEntry, type Ztoc, ZtocLimits } from "../services/Ztoc.ts"
+import { InvalidZtoc, type TocEntry, type Ztoc } from "../services/Ztoc.ts"
+import { ZtocLimits } from "../services/ZtocLimits.ts"
 import {
   type FileRange,
   FileNotInZtoc,

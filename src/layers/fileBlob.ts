@@ -9,25 +9,49 @@ import { BlobReadFailed, type RemoteBlob } from "../services/RemoteBlob.ts"
 /** Big enough that the cost of a call vanishes, small enough to stay in cache. */
 const chunkBytes = 256 * 1024
 
-/** Exactly the bytes [offset, offset + length), less only where the file ends. */
-export const readRange = <E>(
+/** Reads what follows `position` into memory that `bufferOf` has for so many bytes. */
+const readChunks = <E>(
   handle: FileHandle,
   offset: number,
   length: number,
-  onError: (cause: unknown) => E
+  onError: (cause: unknown) => E,
+  bufferOf: (bytes: number) => Buffer
 ): Stream.Stream<Uint8Array, E> =>
   Stream.unfold(offset, (position) =>
     position >= offset + length
       ? Effect.succeed(undefined)
       : Effect.tryPromise({
           try: async () => {
-            const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, offset + length - position))
+            const buffer = bufferOf(Math.min(chunkBytes, offset + length - position))
             const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
             return bytesRead === 0 ? undefined : ([buffer.subarray(0, bytesRead), position + bytesRead] as const)
           },
           catch: onError
         })
   )
+
+/** Exactly the bytes [offset, offset + length), less only where the file ends. */
+export const readRange = <E>(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  onError: (cause: unknown) => E
+): Stream.Stream<Uint8Array, E> => readChunks(handle, offset, length, onError, Buffer.allocUnsafeSlow)
+
+/**
+ * The same for who has done with each chunk before it asks for the next, as the building of ztocs has: all chunks lie in the same
+ * memory. A new buffer for each makes the collector run every 30 MB.
+ */
+export const readRangeReusing = <E>(
+  handle: FileHandle,
+  offset: number,
+  length: number,
+  onError: (cause: unknown) => E
+): Stream.Stream<Uint8Array, E> =>
+  Stream.suspend(() => {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, length))
+    return readChunks(handle, offset, length, onError, (bytes) => buffer.subarray(0, bytes))
+  })
 
 /** Ranges of a file of exactly `size` bytes, as long as the handle is open. */
 export const fileRanges =

@@ -8,7 +8,8 @@
  */
 import { Result } from "effect"
 import { InvalidTree, type LayerTree } from "../services/LayerTree.ts"
-import { type TocEntry, ZtocLimits } from "../services/Ztoc.ts"
+import type { TocEntry } from "../services/Ztoc.ts"
+import { ZtocLimits } from "../services/ZtocLimits.ts"
 import { layOutTree } from "./layerTreeLayout.ts"
 import { cleanPath, GrowingNames, isRefusal, makeInode, type Name, type Refusal } from "./layerTreeNames.ts"
 

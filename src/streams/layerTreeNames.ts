@@ -5,7 +5,7 @@
  * there and is a directory: one look-up finds the parent of most entries. Whatever costs more than that is charged to a budget, since
  * a hostile layer can make each entry walk through hundreds of links.
  */
-import { ZtocLimits } from "../services/Ztoc.ts"
+import { ZtocLimits } from "../services/ZtocLimits.ts"
 
 /** What a name stands for; hard links share one. Numbers of entries are -1 where there is none. */
 export interface Inode {

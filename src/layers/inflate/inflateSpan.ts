@@ -4,7 +4,7 @@
  */
 import { Effect, Result } from "effect"
 import { InflateFailed, type InflateRequest } from "../../services/Inflate.ts"
-import { ZtocLimits } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import { parseGzipHeader } from "../../streams/codec/gzipHeader.ts"
 
 /** One stretch of raw deflate data, from its start or from a checkpoint. */

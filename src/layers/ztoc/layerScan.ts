@@ -2,9 +2,10 @@
  * Builds the ztoc of one layer from its bytes: checkpoints, span digests and table of contents in one pass. Synchronous; the thread
  * that runs it is `ztocWorker`.
  */
-import { type Checkpoint, ZtocLimits } from "../../services/Ztoc.ts"
+import type { Checkpoint } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import type { BlockInflaterName } from "../inflate/BlockInflater.ts"
-import { encodeGzipZinfo, encodeTarZinfo } from "../../streams/codec/zinfoWriter.ts"
+import { encodeTarZinfo, gzipZinfoParts } from "../../streams/codec/zinfoWriter.ts"
 import { algorithmNumbers, gzipAlgorithm, writeZtoc } from "../../streams/codec/ztocWriter.ts"
 import { type ChosenInflater, chooseInflater } from "./chooseInflater.ts"
 import { GzipError, GzipScanner } from "./gzipScanner.ts"
@@ -97,7 +98,7 @@ class GzipLayerScan implements LayerScan {
       this.#scanner.end()
       const spanDigests = this.#hasher.finish()
       const { spanSize } = this.#options
-      const checkpoints = encodeGzipZinfo({ version: 2, spanSize, checkpoints: this.#checkpoints.splice(0) })
+      const checkpoints = gzipZinfoParts({ version: 2, spanSize, checkpoints: this.#checkpoints.splice(0) })
       return assemble(this.#options, this.#listing, {
         size: this.#size,
         spanDigests,
@@ -143,7 +144,7 @@ class TarLayerScan implements LayerScan {
     return assemble(this.#options, this.#listing, {
       size,
       spanDigests: this.#hasher.finish(),
-      checkpoints: encodeTarZinfo({ version: 2, spanSize: this.#options.spanSize, size }),
+      checkpoints: [encodeTarZinfo({ version: 2, spanSize: this.#options.spanSize, size })],
       uncompressedSize: size,
       inflater: undefined
     })
@@ -179,7 +180,7 @@ const assemble = (
   scanned: {
     readonly size: number
     readonly spanDigests: ReadonlyArray<string>
-    readonly checkpoints: Uint8Array
+    readonly checkpoints: ReadonlyArray<Uint8Array>
     readonly uncompressedSize: number
     readonly inflater: BlockInflaterName | undefined
   }

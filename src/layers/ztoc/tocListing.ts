@@ -2,7 +2,8 @@
  * Collects the table of contents while a layer's uncompressed stream passes. An error is kept until the end: a broken compressed
  * stream is reported before a broken tar (ztoc spec, section 7).
  */
-import { type TocEntry, ZtocLimits } from "../../services/Ztoc.ts"
+import type { TocEntry } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import { type TarEntry, TarReader } from "../../streams/codec/tar.ts"
 import { sortedPax } from "../../streams/codec/ztocWriter.ts"
 

@@ -6,7 +6,8 @@
  * each of 50,000 entries costs ten times the reading.
  */
 import { Result } from "effect"
-import { InvalidZtoc, ZtocLimits } from "../../services/Ztoc.ts"
+import { InvalidZtoc } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 
 /** Runs `read` on the root table of a buffer. `what` begins the message of every error. */
 export const readFlatbuffer = <A>(

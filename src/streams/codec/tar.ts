@@ -4,7 +4,8 @@
  *
  * Synchronous and free of Effect: it runs in worker threads, between inflating and hashing.
  */
-import { type EntryType, ZtocLimits } from "../../services/Ztoc.ts"
+import type { EntryType } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import { formatModTime, parseInt64, parsePaxRecords, parsePaxTime, type PaxRecords, type TarTime } from "./pax.ts"
 import { blockSize, fieldNumber, isZeroBlock, parseHeaderBlock, type TarHeaderBlock } from "./tarHeader.ts"
 import {

@@ -11,9 +11,9 @@ import {
   type Span,
   type TarZinfo,
   type Zinfo,
-  type Ztoc,
-  ZtocLimits
+  type Ztoc
 } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import { readFlatbuffer } from "./flatbuffer.ts"
 import { headerSize, recordSize, windowSize } from "./zinfoWriter.ts"
 

@@ -12,20 +12,25 @@ export const headerSize = 12
 /** in, out, bits and the window. */
 export const recordSize = 17 + windowSize
 
+type GzipCheckpoints = Pick<GzipZinfo, "version" | "spanSize" | "checkpoints">
+
 /** A gzip zinfo blob, version 2 or 1 as `zinfo.version` says. */
-export const encodeGzipZinfo = (zinfo: Pick<GzipZinfo, "version" | "spanSize" | "checkpoints">): Uint8Array => {
-  const stored = zinfo.version === 1 ? zinfo.checkpoints.slice(1) : zinfo.checkpoints
-  const blob = Buffer.alloc(headerSize + recordSize * stored.length)
-  blob.writeInt32LE(zinfo.checkpoints.length, 0)
-  blob.writeBigInt64LE(BigInt(zinfo.spanSize), 4)
-  stored.forEach(({ in: input, out, bits, window }, i) => {
-    const at = headerSize + recordSize * i
-    blob.writeBigInt64LE(BigInt(input), at)
-    blob.writeBigInt64LE(BigInt(out), at + 8)
-    blob.writeUInt8(bits, at + 16)
-    blob.set(window, at + 17)
+export const encodeGzipZinfo = (zinfo: GzipCheckpoints): Uint8Array => Buffer.concat(gzipZinfoParts(zinfo))
+
+/** The same in pieces: the windows, which are most of it, are not copied. */
+export const gzipZinfoParts = ({ version, spanSize, checkpoints }: GzipCheckpoints): ReadonlyArray<Uint8Array> => {
+  const stored = version === 1 ? checkpoints.slice(1) : checkpoints
+  const header = Buffer.alloc(headerSize)
+  header.writeInt32LE(checkpoints.length, 0)
+  header.writeBigInt64LE(BigInt(spanSize), 4)
+  const records = stored.flatMap(({ in: input, out, bits, window }) => {
+    const place = Buffer.alloc(recordSize - windowSize)
+    place.writeBigInt64LE(BigInt(input), 0)
+    place.writeBigInt64LE(BigInt(out), 8)
+    place.writeUInt8(bits, 16)
+    return [place, window]
   })
-  return blob
+  return [header, ...records]
 }
 
 /** The zinfo blob of a plain tar: a flatbuffer of version, span size and size. */

@@ -3,7 +3,8 @@
  * reference's writer: the order of the calls below decides the layout.
  */
 import { Result } from "effect"
-import { InvalidZtoc, type TocEntry, type Ztoc, ZtocLimits } from "../../services/Ztoc.ts"
+import { InvalidZtoc, type TocEntry, type Ztoc } from "../../services/Ztoc.ts"
+import { ZtocLimits } from "../../services/ZtocLimits.ts"
 import { readFlatbuffer, type Table } from "./flatbuffer.ts"
 import { algorithmNumbers, gzipAlgorithm, sortedPax, writeZtoc } from "./ztocWriter.ts"
 
@@ -23,7 +24,7 @@ export const encodeZtoc = (ztoc: Ztoc): Result.Result<Uint8Array, UnwritableZtoc
     return Result.fail({ reason: `compression algorithm not defined in flatbuf: ${ztoc.compressionAlgorithm}` })
   }
   return Result.try({
-    try: () => writeZtoc(ztoc, algorithm),
+    try: () => writeZtoc({ ...ztoc, checkpoints: [ztoc.checkpoints] }, algorithm),
     catch: () => ({ reason: "cannot marshal Ztoc to flatbuffers" })
   })
 }

@@ -15,8 +15,13 @@ export const algorithmNumbers: ReadonlyMap<string, number> = new Map([
 export const sortedPax = (records: ReadonlyMap<string, string>): TocEntry["pax"] =>
   records.size === 0 ? [] : [...records].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
 
+/** A ztoc whose zinfo blob is there in pieces: it is large, and is not held twice. */
+export interface ZtocContent extends Omit<Ztoc, "checkpoints"> {
+  readonly checkpoints: ReadonlyArray<Uint8Array>
+}
+
 /** The bytes of a ztoc whose algorithm has this number. Throws when a flatbuffer of 1 GiB does not hold it. */
-export const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
+export const writeZtoc = (ztoc: ZtocContent, algorithm: number): Uint8Array => {
   const builder = new Builder(likelySize(ztoc))
   const version = writeString(builder, ztoc.version)
   const buildTool = writeString(builder, ztoc.buildToolIdentifier)
@@ -30,7 +35,7 @@ export const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
   builder.startObject(1)
   builder.addFieldOffset(0, metadata, 0)
   const toc = builder.endObject()
-  const checkpoints = builder.createByteVector(ztoc.checkpoints)
+  const checkpoints = writeBytes(builder, ztoc.checkpoints)
   const digests = writeOffsets(
     builder,
     ztoc.spanDigests.map((digest) => writeString(builder, digest))
@@ -53,13 +58,25 @@ export const writeZtoc = (ztoc: Ztoc, algorithm: number): Uint8Array => {
 }
 
 /** A little more than the ztoc will have: a builder that has to grow holds everything three times. */
-const likelySize = ({ entries, spanDigests, checkpoints }: Ztoc): number => {
-  let size = 4096 + checkpoints.length + 88 * spanDigests.length
+const likelySize = ({ entries, spanDigests, checkpoints }: ZtocContent): number => {
+  let size = 4096 + lengthOf(checkpoints) + 88 * spanDigests.length
   for (const { name, linkname, uname, gname, modTime, pax } of entries) {
     size += 144 + name.length + linkname.length + uname.length + gname.length + modTime.length
     for (const [key, value] of pax) size += 40 + key.length + value.length
   }
   return size
+}
+
+const lengthOf = (parts: ReadonlyArray<Uint8Array>): number => parts.reduce((sum, { length }) => sum + length, 0)
+
+const writeBytes = (builder: Builder, parts: ReadonlyArray<Uint8Array>): number => {
+  builder.startVector(1, lengthOf(parts), 1)
+  for (const part of parts.toReversed()) {
+    builder.pad(part.length)
+    const bytes = builder.dataBuffer().bytes()
+    bytes.set(part, bytes.length - builder.offset())
+  }
+  return builder.endVector()
 }
 
 const writeEntry = (builder: Builder, entry: TocEntry): number => {

@@ -5,7 +5,7 @@ import { Console, Effect, Option, Stdio, Stream } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { fileFailed, openFile } from "../../../layers/extract/layerFile.ts"
 import { writeOutputFile } from "../../../layers/extract/outputFile.ts"
-import { readRange } from "../../../layers/fileBlob.ts"
+import { readRangeReusing } from "../../../layers/fileBlob.ts"
 import * as ZtocBuilderWorkers from "../../../layers/ZtocBuilderWorkers.ts"
 import {
   type BuiltZtoc,
@@ -23,7 +23,7 @@ const layerBytes = Effect.fnUntraced(function* (file: string) {
     return { bytes: Stream.mapError(stdin, fileFailed("read", "standard input")), size: undefined }
   }
   const { handle, size } = yield* openFile(file)
-  return { bytes: readRange(handle, 0, size, fileFailed("read", file)), size }
+  return { bytes: readRangeReusing(handle, 0, size, fileFailed("read", file)), size }
 })
 
 const clearLine = Effect.sync(() => {

@@ -7,7 +7,7 @@ import * as path from "node:path"
 import * as ContentStoreLayout from "../../../layers/ContentStoreLayout.ts"
 import { FileFailed, fileFailed, openFile } from "../../../layers/extract/layerFile.ts"
 import { ContentStore } from "../../../services/ContentStore.ts"
-import { ZtocLimits } from "../../../services/Ztoc.ts"
+import { ZtocLimits } from "../../../services/ZtocLimits.ts"
 import { decodeZtoc } from "../../../streams/codec/ztoc.ts"
 import { CommandRefused } from "../../commandFailure.ts"
 
