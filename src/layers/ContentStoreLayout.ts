@@ -2,71 +2,96 @@
  * A content store in an OCI image layout on disk (image-spec, "Image Layout"; oci-layout-store): readable by skopeo, umoci
  * and the reference, and safe among processes.
  *
- * A pushed manifest is listed in `index.json` under its digest, with a tag under the tag. Nothing is ever deleted. Damaged
- * blobs, such as those a crash left of a program that does not sync, count as absent when they are ingested again.
+ * A pushed manifest is listed in `index.json` under its digest, with a tag under the tag. Damaged blobs, such as those a crash left of
+ * a program that does not sync, count as absent when they are ingested again; a damaged manifest keeps the store from being opened.
+ * Deletions and garbage collection are exclusive among all processes.
  */
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { ContentStore } from "../services/ContentStore.ts"
-import type { Descriptor, Digest } from "../services/Descriptor.ts"
-import { maxDocumentBytes } from "../services/Image.ts"
-import { parseJson } from "../streams/codec/goJson.ts"
-import { verify } from "../streams/verify.ts"
-import { blobPath, blobSize, openRemoteBlob, readBlobFile } from "./layout/blobFile.ts"
+import { ContentStore, type ContentStoreFailed } from "../services/ContentStore.ts"
+import type { Descriptor } from "../services/Descriptor.ts"
 import { checkLayoutVersion, type IndexFile, initializeLayout, makeIndexFile } from "./layout/indexFile.ts"
-import { openIngestFile, sweepIngestFiles } from "./layout/ingestFile.ts"
+import { sweepIngestFiles } from "./layout/ingestFile.ts"
 import { type Attempts, makeAttempts } from "./layout/layoutFailure.ts"
-import { isListedType, withListed } from "./layout/layoutIndex.ts"
-import { makeTags } from "./layout/layoutTags.ts"
-import { makeReferrerGraph } from "./layout/referrerGraph.ts"
+import { withListed } from "./layout/layoutIndex.ts"
+import { directoryMedium } from "./layout/layoutMedium.ts"
+import { blobPath } from "./layout/blobFile.ts"
+import { makeLayoutReader } from "./layout/layoutReader.ts"
+import { makeRemoval } from "./layout/layoutRemoval.ts"
+import { isListedType } from "./layout/manifestLinks.ts"
+import { storeBlob } from "./layout/storeBlob.ts"
 
 export interface LayoutOptions {
   /** The directory; made absolute when the layer is built. It is created with its parents unless it is read-only. */
   readonly root: string
   /** Nothing is written, not even an empty index: what is not a layout cannot be opened. */
   readonly readOnly?: boolean
+  /** Whether every change of tags and listed manifests is written to `index.json` at once (the default), or by `saveIndex`. */
+  readonly autoSaveIndex?: boolean
+  /** Whether a deletion takes along what nothing needs any more (the default). */
+  readonly autoGC?: boolean
 }
 
 type Shape = ContentStore["Service"]
 
-export const layer = (options: LayoutOptions) => Layer.effect(ContentStore, make(options))
+export interface LayoutStore extends Shape {
+  /** Writes what was not written yet; what other processes changed meanwhile stays. */
+  readonly saveIndex: Effect.Effect<void, ContentStoreFailed>
+}
 
-const make = Effect.fn("ContentStoreLayout.open")(function* ({ root, readOnly = false }: LayoutOptions) {
+export const layer = (options: LayoutOptions) => Layer.effect(ContentStore, Effect.map(open(options), ContentStore.of))
+
+/** The store by itself, with what only a layout has. */
+export const open: (options: LayoutOptions) => Effect.Effect<LayoutStore, ContentStoreFailed> = Effect.fn(
+  "ContentStoreLayout.open"
+)(function* ({ root, readOnly = false, autoSaveIndex = true, autoGC = true }) {
   const attempts = makeAttempts(path.resolve(root))
-  const index = yield* makeIndexFile(attempts)
+  const medium = directoryMedium(attempts)
+  const index = yield* makeIndexFile(attempts, autoSaveIndex)
   yield* readOnly ? openExisting(attempts) : openOrCreate(attempts, index)
-  yield* index.read("open", attempts.root)
 
-  const blobs = makeBlobs(attempts)
-  const referrersOf = makeReferrerGraph(blobs.readDocument)
-  const refuseChange = Effect.fnUntraced(function* (operation: "ingest" | "tag" | "untag", reference: string) {
+  const refuseChange = Effect.fnUntraced(function* (operation: ContentStoreFailed["operation"], reference: string) {
     if (readOnly) yield* attempts.failure(operation, reference, "it was opened for reading only")
   })
-
-  const list = (descriptor: Descriptor) =>
-    index.change("ingest", descriptor.digest, (current) => withListed(current, descriptor))
+  const reader = makeLayoutReader(medium, index, refuseChange)
+  yield* reader.checkGraph
+  const removal = makeRemoval({ medium, index, loadGraph: reader.loadGraph, autoGC })
 
   const ingest: Shape["ingest"] = Effect.fn("ContentStoreLayout.ingest")(function* (descriptor, content) {
     const { digest, size, mediaType } = descriptor
     yield* Effect.annotateCurrentSpan({ digest, size })
     yield* refuseChange("ingest", digest)
-    if ((yield* blobSize(attempts, "ingest", digest)) !== size) yield* storeBlob(attempts, descriptor, content)
+    const isThere = (yield* medium.sizeOf("ingest", digest)) === size
+    if (!isThere) yield* storeBlob(attempts, descriptor, content)
     if (!isListedType(mediaType)) return
     const current = yield* index.read("ingest", digest)
-    if (!current.listed.has(digest)) yield* list(descriptor)
+    if (!current.listed.has(digest)) yield* list(descriptor, !isThere)
   })
 
-  return ContentStore.of({
+  /** A manifest that cannot be listed must not stay: nobody would know of it. */
+  const list = (descriptor: Descriptor, isNew: boolean) => {
+    const { digest } = descriptor
+    const update = Effect.gen(function* () {
+      if ((yield* medium.sizeOf("ingest", digest)) === undefined) {
+        return yield* attempts.failure("ingest", digest, "it was deleted meanwhile; ingest it again")
+      }
+      yield* index.update("ingest", digest, (current) => withListed(current, descriptor))
+    })
+    const withdraw = attempts.attempt("ingest", digest, () => fs.rm(blobPath(attempts.root, digest), { force: true }))
+    return index.locked("ingest", digest, isNew ? Effect.tapError(update, () => Effect.ignore(withdraw)) : update)
+  }
+
+  return {
     location: attempts.root,
-    ...blobs,
-    ...makeTags(attempts, index, refuseChange),
+    ...reader.store,
     ingest,
-    referrers: Effect.fn("ContentStoreLayout.referrers")(function* (subject, artifactType) {
-      return yield* referrersOf(yield* index.read("referrers", subject), subject, artifactType)
-    }),
-    label: () => Effect.void
-  })
+    delete: (descriptor) => Effect.andThen(refuseChange("delete", descriptor.digest), removal.delete(descriptor)),
+    collectGarbage: Effect.andThen(refuseChange("collect", attempts.root), removal.collectGarbage),
+    withLease: (effect) => effect,
+    label: () => Effect.void,
+    saveIndex: Effect.andThen(refuseChange("tag", attempts.root), index.save)
+  }
 })
 
 const openExisting = ({ root, attempt, failure }: Attempts) =>
@@ -74,7 +99,13 @@ const openExisting = ({ root, attempt, failure }: Attempts) =>
     Effect.flatMap((found) =>
       found === "present"
         ? Effect.void
-        : Effect.fail(failure("open", root, "it is no OCI image layout: it has no file oci-layout"))
+        : Effect.fail(
+            failure(
+              "open",
+              root,
+              "it is no OCI image layout: failed to open OCI layout file: it has no file oci-layout"
+            )
+          )
     )
   )
 
@@ -84,51 +115,3 @@ const openOrCreate = Effect.fnUntraced(function* (attempts: Attempts, { locked }
   yield* locked("open", root, initializeLayout(attempts))
   yield* sweepIngestFiles(attempts)
 })
-
-/** The part of the store that knows no index. */
-const makeBlobs = (attempts: Attempts) => {
-  const read: Shape["read"] = (descriptor) =>
-    readBlobFile(attempts, descriptor.digest).pipe(verify(descriptor, blobPath(attempts.root, descriptor.digest)))
-
-  const readDocument: Shape["readDocument"] = Effect.fnUntraced(function* (descriptor) {
-    const { digest, size } = descriptor
-    if (size > maxDocumentBytes) {
-      return yield* attempts.failure("read", digest, `it has ${size} bytes, a document at most ${maxDocumentBytes}`)
-    }
-    return Buffer.concat(yield* Stream.runCollect(read(descriptor)))
-  })
-
-  const exists: Shape["exists"] = (digest) =>
-    Effect.map(blobSize(attempts, "exists", digest), (size) => size !== undefined)
-  const open: Shape["open"] = (descriptor) => openRemoteBlob(attempts, descriptor)
-  return { read, readDocument, exists, open }
-}
-
-const storeBlob = <E, R>(attempts: Attempts, descriptor: Descriptor, content: Stream.Stream<Uint8Array, E, R>) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const { attempt, failure, root } = attempts
-      const { digest, size, mediaType } = descriptor
-      const isDocument = isListedType(mediaType)
-      if (isDocument && size > maxDocumentBytes) {
-        return yield* failure("ingest", digest, `a manifest of ${size} bytes; at most ${maxDocumentBytes} are taken`)
-      }
-      const file = yield* openIngestFile(attempts, "ingest", digest, path.basename(blobPath(root, digest)))
-      const write = (chunk: Uint8Array) => attempt("ingest", digest, () => file.handle.writeFile(chunk))
-      const verified = content.pipe(verify(descriptor, digest))
-      if (isDocument) {
-        const bytes = Buffer.concat(yield* Stream.runCollect(verified))
-        yield* refuseBadJson(attempts, digest, bytes)
-        yield* write(bytes)
-      } else {
-        yield* Stream.runForEach(verified, write)
-      }
-      yield* file.commit(blobPath(root, digest), 0o444)
-    })
-  )
-
-const refuseBadJson = ({ failure }: Attempts, digest: Digest, bytes: Uint8Array) =>
-  Effect.try({
-    try: () => parseJson(bytes),
-    catch: (cause) => failure("ingest", digest, "it is called a manifest but is no JSON", cause)
-  })

@@ -1,13 +1,12 @@
 /**
- * The blobs of a layout, read: `blobs/sha256/<hex>`.
+ * The blobs of a layout directory: `blobs/sha256/<hex>`.
  */
-import { Effect, type Scope, Stream } from "effect"
+import { Effect, type Scope } from "effect"
 import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { ContentNotFound, type ContentStoreError, type ContentStoreFailed } from "../../services/ContentStore.ts"
-import { type Descriptor, type Digest, hexOf } from "../../services/Descriptor.ts"
-import { fileBlob, readRange } from "../fileBlob.ts"
+import { type Digest, hexOf } from "../../services/Descriptor.ts"
 import { type Attempts, errorCode, type Operation } from "./layoutFailure.ts"
 
 export const blobPath = (root: string, digest: Digest): string => path.join(root, "blobs", "sha256", hexOf(digest))
@@ -55,22 +54,3 @@ export const openBlobFile = (
       errorCode(error.cause) === "ENOENT" ? new ContentNotFound({ store: root, reference: digest }) : error
     )
   )
-
-/** A whole blob as it lies there, unverified. */
-export const readBlobFile = (attempts: Attempts, digest: Digest): Stream.Stream<Uint8Array, ContentStoreError> =>
-  Stream.unwrap(
-    Effect.map(openBlobFile(attempts, "read", digest), ({ handle, size }) =>
-      readRange(handle, 0, size, (cause) => attempts.failure("read", digest, String(cause), cause))
-    )
-  )
-
-/** Opens a blob whose size is what its descriptor says. */
-export const openRemoteBlob = Effect.fnUntraced(function* (attempts: Attempts, descriptor: Descriptor) {
-  const { handle, size } = yield* openBlobFile(attempts, "open", descriptor.digest)
-  const location = blobPath(attempts.root, descriptor.digest)
-  if (size !== descriptor.size) {
-    const reason = `${location} has ${size} bytes instead of ${descriptor.size}; remove the file and fetch it again`
-    return yield* attempts.failure("open", descriptor.digest, reason)
-  }
-  return fileBlob(descriptor, location, handle)
-})

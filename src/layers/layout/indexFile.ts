@@ -3,18 +3,24 @@
  *
  * A change reads what is there now, applies itself and replaces the file in one rename: changes of several processes all
  * survive, and a crash leaves the old file or the new one. The lock is on the root directory: nobody can remove it by cleaning up.
+ * Where changes are not saved by themselves they lie over the file, in this process only, until `save` writes them.
  */
 import { Effect, Schedule, Semaphore } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { ContentStoreFailed } from "../../services/ContentStore.ts"
+import { parseFirstJson } from "../../streams/codec/firstJson.ts"
 import { tryLock } from "../native/flock.ts"
 import { openIngestFile } from "./ingestFile.ts"
 import { type Attempts, type Operation, unlessMissing } from "./layoutFailure.ts"
 import { emptyIndex, encodeLayoutIndex, type LayoutIndex, parseLayoutIndex } from "./layoutIndex.ts"
+import { addUnsaved, nothingUnsaved, withUnsaved } from "./unsavedIndex.ts"
 
 /** No `index.json` may be larger: it is read whole. */
-const maxIndexBytes = 64 * 1024 * 1024
+export const maxIndexBytes = 64 * 1024 * 1024
+
+const undecodable = "invalid OCI Image Index: failed to decode index file"
 
 /** How long a change waits while other processes change the index; each of them needs milliseconds. */
 const lockPatience = "30 seconds"
@@ -26,7 +32,11 @@ export interface IndexFile {
     reference: string,
     apply: (index: LayoutIndex) => LayoutIndex
   ) => Effect.Effect<void, ContentStoreFailed>
-  /** Runs while no other process changes the layout. */
+  /** The same for who holds the lock already. */
+  readonly update: IndexFile["change"]
+  /** Writes what was not saved. */
+  readonly save: Effect.Effect<void, ContentStoreFailed>
+  /** Runs while no other process changes the layout. Must not be nested. */
   readonly locked: <A, E>(
     operation: Operation,
     reference: string,
@@ -43,11 +53,15 @@ interface Contents {
   readonly bytes: Uint8Array
 }
 
-export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts): Effect.fn.Return<IndexFile> {
+export const makeIndexFile = Effect.fnUntraced(function* (
+  attempts: Attempts,
+  autoSave: boolean
+): Effect.fn.Return<IndexFile> {
   const { root, attempt, failure } = attempts
   const file = path.join(root, "index.json")
   const inProcess = yield* Semaphore.make(1)
   let cached: { readonly version: string; readonly index: LayoutIndex } | undefined
+  let unsaved = nothingUnsaved
 
   const readChanged = async (known: string | undefined): Promise<Contents | undefined> => {
     const handle = await fs.open(file, "r")
@@ -63,17 +77,20 @@ export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts): E
     }
   }
 
-  const read: IndexFile["read"] = Effect.fnUntraced(function* (operation, reference) {
+  const readFile: IndexFile["read"] = Effect.fnUntraced(function* (operation, reference) {
     const changed = yield* attempt(operation, reference, () => readChanged(cached?.version))
     if (changed === undefined && cached !== undefined) return cached.index
     const index = yield* Effect.try({
       try: () => (changed === undefined ? emptyIndex : parseLayoutIndex(changed.bytes)),
       catch: (cause) =>
-        failure(operation, reference, "its index.json is no OCI image index; restore or remove it", cause)
+        failure(operation, reference, `${undecodable}: ${causeMessage(cause)}; restore or remove its index.json`, cause)
     })
     if (changed !== undefined) cached = { version: changed.version, index }
     return index
   })
+
+  const read: IndexFile["read"] = (operation, reference) =>
+    Effect.map(readFile(operation, reference), (index) => withUnsaved(index, unsaved))
 
   const directoryLock = (operation: Operation, reference: string) =>
     Effect.acquireRelease(
@@ -104,34 +121,62 @@ export const makeIndexFile = Effect.fnUntraced(function* (attempts: Attempts): E
       })
     )
 
-  const change: IndexFile["change"] = (operation, reference, apply) =>
-    locked(
-      operation,
-      reference,
-      Effect.gen(function* () {
-        const before = yield* read(operation, reference)
-        const after = apply(before)
-        if (after !== before) yield* replace(operation, reference, after)
-      })
-    )
+  const update: IndexFile["update"] = Effect.fnUntraced(function* (operation, reference, apply) {
+    const before = yield* read(operation, reference)
+    const after = apply(before)
+    if (after === before) return
+    if (autoSave) yield* replace(operation, reference, after)
+    else unsaved = addUnsaved(unsaved, before, after)
+  })
 
-  return { read, change, locked }
+  const change: IndexFile["change"] = (operation, reference, apply) =>
+    locked(operation, reference, update(operation, reference, apply))
+
+  const save = locked(
+    "tag",
+    root,
+    Effect.gen(function* () {
+      if (unsaved === nothingUnsaved) return
+      yield* replace("tag", root, yield* read("tag", root))
+      unsaved = nothingUnsaved
+    })
+  )
+
+  return { read, change, update, save, locked }
 })
 
 const layoutVersion = "1.0.0"
-const maxVersionBytes = 4096
+export const maxVersionBytes = 4096
+const invalidLayout = "invalid OCI Image Layout"
+
+/** What a file `oci-layout` says; throws where it is not of the only version there is. */
+export const checkVersion = (bytes: Uint8Array): void => {
+  const version = versionIn(bytes)
+  if (version === layoutVersion) return
+  throw new Error(`${invalidLayout}: unsupported version "${String(version)}", only ${layoutVersion} is known`)
+}
+
+const versionIn = (bytes: Uint8Array): unknown => {
+  try {
+    const parsed = parseFirstJson(bytes)
+    return typeof parsed === "object" && parsed !== null && "imageLayoutVersion" in parsed
+      ? parsed.imageLayoutVersion
+      : ""
+  } catch (cause) {
+    throw new Error(`${invalidLayout}: failed to decode OCI layout file: ${causeMessage(cause)}`, { cause })
+  }
+}
 
 /** Checks `oci-layout`, which says that this is a layout and of which version; throws where it does not. */
 export const checkLayoutVersion = async (root: string): Promise<"present" | "missing"> => {
   const file = path.join(root, "oci-layout")
   const stat = await unlessMissing(fs.stat(file))
   if (stat === undefined) return "missing"
-  if (!stat.isFile() || stat.size > maxVersionBytes) throw new Error("its oci-layout is none: not a small file")
-  const parsed: unknown = JSON.parse(await fs.readFile(file, "utf8"))
-  const version =
-    typeof parsed === "object" && parsed !== null && "imageLayoutVersion" in parsed ? parsed.imageLayoutVersion : ""
-  if (version === layoutVersion) return "present"
-  throw new Error(`its oci-layout says version "${String(version)}"; only ${layoutVersion} is known`)
+  if (!stat.isFile() || stat.size > maxVersionBytes) {
+    throw new Error(`${invalidLayout}: failed to open OCI layout file: it is not a small file`)
+  }
+  checkVersion(await fs.readFile(file))
+  return "present"
 }
 
 /** Writes the two files that make an empty directory a layout, where they are missing. */

@@ -6,25 +6,20 @@
  */
 import { Option, Schema } from "effect"
 import { Descriptor, type Digest } from "../../services/Descriptor.ts"
-import { isIndexType, isManifestType, MediaType } from "../../services/MediaType.ts"
+import { MediaType } from "../../services/MediaType.ts"
 import { type CanonicalValue, compareUtf8, encodeCanonicalJson } from "../../streams/codec/canonicalJson.ts"
-import {
-  asCanonical,
-  leaf,
-  list,
-  optional,
-  parseJson,
-  required,
-  structure,
-  textMap
-} from "../../streams/codec/goJson.ts"
+import { asCanonical, leaf, list, optional, required, structure, textMap } from "../../streams/codec/goJson.ts"
+import { parseFirstJson } from "../../streams/codec/firstJson.ts"
 import { descriptorForm, descriptorValue } from "../../streams/codec/imageDocuments.ts"
+import { isListedType } from "./manifestLinks.ts"
 
 export const refNameAnnotation = "org.opencontainers.image.ref.name"
 
 interface ForeignEntry {
   readonly tag: string | undefined
   readonly value: CanonicalValue
+  /** A manifest whose digest is none of any algorithm: such an index is not opened. */
+  readonly invalid: string | undefined
 }
 
 export interface LayoutIndex {
@@ -42,9 +37,6 @@ export const emptyIndex: LayoutIndex = {
   foreign: [],
   envelope: { schemaVersion: 2, mediaType: MediaType.ociIndex }
 }
-
-/** What a push or a tag of this media type has to be entered for. */
-export const isListedType = (mediaType: string): boolean => isManifestType(mediaType) || isIndexType(mediaType)
 
 const envelopeForm = structure(
   required("schemaVersion", 2),
@@ -70,6 +62,16 @@ const tagOf = (entry: unknown): string | undefined =>
   Option.getOrUndefined(Option.map(decodeTag(entryForm(entry)), ({ annotations }) => annotations[refNameAnnotation])) ||
   undefined
 
+const anyDigest = /^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})$/
+const decodeNamed = Schema.decodeUnknownOption(Schema.Struct({ mediaType: Schema.String, digest: Schema.String }))
+
+const invalidManifestOf = (entry: unknown): string | undefined => {
+  const named = Option.getOrUndefined(decodeNamed(entry))
+  return named !== undefined && isListedType(named.mediaType) && !anyDigest.test(named.digest)
+    ? `${named.digest}: ${named.mediaType}: invalid digest`
+    : undefined
+}
+
 /** A descriptor without its ref.name annotation; annotations that become empty go. */
 export const withoutRefName = (descriptor: Descriptor): Descriptor => {
   if (descriptor.annotations === undefined) return descriptor
@@ -80,7 +82,7 @@ export const withoutRefName = (descriptor: Descriptor): Descriptor => {
 
 /** Reads `index.json`; throws for what is no index at all. */
 export const parseLayoutIndex = (bytes: Uint8Array): LayoutIndex => {
-  const { manifests, ...envelope } = decodeEnvelope(envelopeForm(parseJson(bytes)))
+  const { manifests, ...envelope } = decodeEnvelope(envelopeForm(parseFirstJson(bytes)))
   const tags = new Map<string, Descriptor>()
   const listed = new Map<Digest, Descriptor>()
   const foreign: Array<ForeignEntry> = []
@@ -88,7 +90,7 @@ export const parseLayoutIndex = (bytes: Uint8Array): LayoutIndex => {
     const tag = tagOf(entry)
     const decoded = decodeEntry(entry)
     if (Option.isNone(decoded)) {
-      foreign.push({ tag, value: asCanonical(entry) ?? null })
+      foreign.push({ tag, value: asCanonical(entry) ?? null, invalid: invalidManifestOf(entry) })
       continue
     }
     const descriptor = withoutRefName(decoded.value)
@@ -139,6 +141,13 @@ export const withoutTag = (index: LayoutIndex, tag: string): LayoutIndex => ({
   ...index,
   tags: new Map([...index.tags].filter(([name]) => name !== tag)),
   foreign: index.foreign.filter((entry) => entry.tag !== tag)
+})
+
+/** Takes away what was deleted: its tags too. */
+export const withoutContent = (index: LayoutIndex, gone: ReadonlySet<Digest>): LayoutIndex => ({
+  ...index,
+  tags: new Map([...index.tags].filter(([, { digest }]) => !gone.has(digest))),
+  listed: new Map([...index.listed].filter(([digest]) => !gone.has(digest)))
 })
 
 /**
