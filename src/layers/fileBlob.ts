@@ -9,7 +9,10 @@ import { BlobReadFailed, type RemoteBlob } from "../services/RemoteBlob.ts"
 /** Big enough that the cost of a call vanishes, small enough to stay in cache. */
 const chunkBytes = 256 * 1024
 
-/** Reads what follows `position` into memory that `bufferOf` has for so many bytes. */
+/** A range up to this size, such as a span, comes in one piece: its reader would put it together in as much memory again. */
+const wholeBytes = 4 * 1024 * 1024
+
+/** `bufferOf` has memory for the next chunk when so many bytes are missing. */
 const readChunks = <E>(
   handle: FileHandle,
   offset: number,
@@ -22,7 +25,7 @@ const readChunks = <E>(
       ? Effect.succeed(undefined)
       : Effect.tryPromise({
           try: async () => {
-            const buffer = bufferOf(Math.min(chunkBytes, offset + length - position))
+            const buffer = bufferOf(offset + length - position)
             const { bytesRead } = await handle.read(buffer, 0, buffer.length, position)
             return bytesRead === 0 ? undefined : ([buffer.subarray(0, bytesRead), position + bytesRead] as const)
           },
@@ -36,7 +39,10 @@ export const readRange = <E>(
   offset: number,
   length: number,
   onError: (cause: unknown) => E
-): Stream.Stream<Uint8Array, E> => readChunks(handle, offset, length, onError, Buffer.allocUnsafeSlow)
+): Stream.Stream<Uint8Array, E> => {
+  const atOnce = length <= wholeBytes ? length : chunkBytes
+  return readChunks(handle, offset, length, onError, (missing) => Buffer.allocUnsafeSlow(Math.min(missing, atOnce)))
+}
 
 /**
  * The same for who has done with each chunk before it asks for the next, as the building of ztocs has: all chunks lie in the same
@@ -50,7 +56,7 @@ export const readRangeReusing = <E>(
 ): Stream.Stream<Uint8Array, E> =>
   Stream.suspend(() => {
     const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, length))
-    return readChunks(handle, offset, length, onError, (bytes) => buffer.subarray(0, bytes))
+    return readChunks(handle, offset, length, onError, (missing) => buffer.subarray(0, missing))
   })
 
 /** Ranges of a file of exactly `size` bytes, as long as the handle is open. */

@@ -14,7 +14,7 @@ export interface CompressedSpan {
 
 /**
  * From the bytes that begin where the first of the spans begins, to the spans themselves, each as soon as its last byte is
- * there. Neighbours share a byte at most. Memory is one span and a chunk. What comes after the last span is left; spans that the
+ * there. Neighbours share a byte at most. Memory is one span and a chunk; the chunk itself is kept as long as a span that came whole in it. What comes after the last span is left; spans that the
  * bytes do not reach are missing from the output.
  */
 export const splitSpans =
@@ -27,9 +27,18 @@ export const splitSpans =
       )
     )
 
+/** A span of which only a part has come. */
 interface Filling {
   readonly bytes: Uint8Array
   readonly hash: Hash
+}
+
+const digestOf = (hash: Hash): string => `sha256:${hash.digest("hex")}`
+
+/** A span that came in one chunk is not copied out of it. */
+const cut = (span: Span, chunk: Uint8Array, start: number): Filling => {
+  const bytes = chunk.subarray(span.compressedStart - start, span.compressedEnd - start)
+  return { bytes, hash: createHash("sha256").update(bytes) }
 }
 
 class Splitter {
@@ -50,12 +59,13 @@ class Splitter {
     for (;;) {
       const span = this.spans[this.next]
       if (span === undefined || span.compressedStart > end) return complete
-      const filling = this.fill(span, chunk, start)
+      const whole = this.filling === undefined && span.compressedStart >= start && span.compressedEnd <= end
+      const part = whole ? cut(span, chunk, start) : this.fill(span, chunk, start)
       // The next span has no byte before the last one of this one.
       if (span.compressedEnd > end) return complete
       this.next++
       this.filling = undefined
-      complete.push({ span, bytes: filling.bytes, digest: `sha256:${filling.hash.digest("hex")}` })
+      complete.push({ span, bytes: part.bytes, digest: digestOf(part.hash) })
     }
   }
 
