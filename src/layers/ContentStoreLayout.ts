@@ -27,6 +27,8 @@ export interface LayoutOptions {
   readonly root: string
   /** Nothing is written, not even an empty index: what is not a layout cannot be opened. */
   readonly readOnly?: boolean
+  /** Read a layout although the file is missing that says it is one; only with `readOnly`. */
+  readonly withoutLayoutFile?: boolean
   /** Whether every change of tags and listed manifests is written to `index.json` at once (the default), or by `saveIndex`. */
   readonly autoSaveIndex?: boolean
   /** Whether a deletion takes along what nothing needs any more (the default). */
@@ -45,11 +47,11 @@ export const layer = (options: LayoutOptions) => Layer.effect(ContentStore, Effe
 /** The store by itself, with what only a layout has. */
 export const open: (options: LayoutOptions) => Effect.Effect<LayoutStore, ContentStoreFailed> = Effect.fn(
   "ContentStoreLayout.open"
-)(function* ({ root, readOnly = false, autoSaveIndex = true, autoGC = true }) {
+)(function* ({ root, readOnly = false, withoutLayoutFile = false, autoSaveIndex = true, autoGC = true }) {
   const attempts = makeAttempts(path.resolve(root))
   const medium = directoryMedium(attempts)
   const index = yield* makeIndexFile(attempts, autoSaveIndex)
-  yield* readOnly ? openExisting(attempts) : openOrCreate(attempts, index)
+  yield* readOnly ? openExisting(attempts, withoutLayoutFile) : openOrCreate(attempts, index)
 
   const refuseChange = Effect.fnUntraced(function* (operation: ContentStoreFailed["operation"], reference: string) {
     if (readOnly) yield* attempts.failure(operation, reference, "it was opened for reading only")
@@ -94,10 +96,10 @@ export const open: (options: LayoutOptions) => Effect.Effect<LayoutStore, Conten
   }
 })
 
-const openExisting = ({ root, attempt, failure }: Attempts) =>
+const openExisting = ({ root, attempt, failure }: Attempts, withoutLayoutFile: boolean) =>
   attempt("open", root, () => checkLayoutVersion(root)).pipe(
     Effect.flatMap((found) =>
-      found === "present"
+      found === "present" || withoutLayoutFile
         ? Effect.void
         : Effect.fail(
             failure(
