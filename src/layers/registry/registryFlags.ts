@@ -1,0 +1,57 @@
+/**
+ * The flags of commands that talk to registries, as options of the fetcher.
+ */
+import { Effect, type Redacted, Result } from "effect"
+import { HostsUnusable } from "./hostsUnusable.ts"
+import { formatExchange } from "./exchangeLog.ts"
+import type { RegistryOptions } from "./registryOptions.ts"
+
+export interface RegistryFlags {
+  readonly plainHttp?: boolean | undefined
+  /** `name[:password]`, for the registry itself and none of its mirrors. */
+  readonly user?: Redacted.Redacted | undefined
+  /** A directory in the form of containerd's `certs.d`. */
+  readonly hostsDir?: string | undefined
+  readonly skipVerify?: boolean | undefined
+  /** Files in PEM form. The certificate may hold its key. */
+  readonly tlscacert?: string | undefined
+  readonly tlscert?: string | undefined
+  readonly tlskey?: string | undefined
+  /** Show requests and answers, with their headers. */
+  readonly httpDump?: boolean | undefined
+  /** Show requests and answers. `--debug` does too. */
+  readonly httpTrace?: boolean | undefined
+}
+
+const given = (value: string | undefined): value is string => value !== undefined && value !== ""
+
+/** `print` gets the lines that `--http-trace` and `--http-dump` show; it must not fail. */
+export const registryOptionsFromFlags = (
+  flags: RegistryFlags,
+  print: (line: string) => Effect.Effect<void>
+): Result.Result<RegistryOptions, HostsUnusable> => {
+  const { plainHttp = false, user, hostsDir, skipVerify = false, tlscacert, tlscert, tlskey } = flags
+  const refused = (reason: string) => Result.fail(new HostsUnusable({ file: "the flags", reason }))
+  if (given(tlskey) && !given(tlscert)) return refused("--tlskey is the key of a certificate: give --tlscert too")
+  if (plainHttp && (skipVerify || given(tlscacert) || given(tlscert))) {
+    return refused("--plain-http means no TLS: leave out --skip-verify, --tlscacert and --tlscert")
+  }
+  const trace = flags.httpDump === true || flags.httpTrace === true
+  const tls = {
+    authorities: given(tlscacert) ? [tlscacert] : [],
+    clients: given(tlscert) ? [{ certificate: tlscert, key: given(tlskey) ? tlskey : undefined }] : [],
+    skipVerify
+  }
+  return Result.succeed({
+    plainHttp: plainHttp ? true : "loopback",
+    ...(user === undefined ? {} : { user }),
+    ...(given(hostsDir) ? { hostsDirectory: hostsDir } : {}),
+    ...(skipVerify || tls.authorities.length > 0 || tls.clients.length > 0 ? { tls } : {}),
+    ...(trace
+      ? {
+          onExchange: (event) =>
+            Effect.forEach(formatExchange(event, flags.httpDump === true), print, { discard: true })
+        }
+      : {})
+  })
+}
