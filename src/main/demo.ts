@@ -104,7 +104,7 @@ const demo = Command.make(
       const mountPoint = inside("rootfs")
       yield* fs.makeDirectory(mountPoint)
       const services = mountServices({ root: inside("local"), plainHttp: false, user: Option.none() })
-      const lazy = yield* lazyRun({ host, mountPoint, mode: mountMode, root: directory }).pipe(Effect.provide(services))
+      const lazy = yield* lazyRun({ host, mountPoint, mode: mountMode }).pipe(Effect.provide(services))
       yield* progress.say(`  ${lazy.output}`)
 
       yield* progress.say("downloading and unpacking it whole, for comparison ...")

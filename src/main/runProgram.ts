@@ -1,9 +1,11 @@
 /**
- * Runs a program of ours as the process: errors become one line, Ctrl-C and SIGTERM undo what was begun and end with code 130.
+ * Runs a program of ours as the process: errors become one line, Ctrl-C and SIGTERM undo what was begun and end with code 130; once more, and it
+ * ends at once.
  */
-import { NodeRuntime } from "@effect/platform-node"
-import { Cause, Console, Effect, PlatformError, References } from "effect"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Cause, Console, Effect, Logger, PlatformError, References } from "effect"
 import { CliError } from "effect/cli"
+import { logger } from "./cli/logLines.ts"
 import { ExitWith } from "./commandFailure.ts"
 
 /** Errors of the platform name the operation; what happened is in their cause. */
@@ -28,13 +30,32 @@ const report = <E>(name: string, cause: Cause.Cause<E>): Effect.Effect<never, Ex
   return Effect.andThen(Console.error(`${name}: ${messageOf(error)}${defect}`), Effect.fail(new ExitWith({ code: 1 })))
 }
 
+/** Programs that run us (npm, our launcher) pass on what the terminal has sent us already: that is not a second Ctrl-C. */
+const echoMilliseconds = 200
+
+/** The first signal interrupts the program; whoever sends another has no time for it to clean up. */
+const endOnSecondSignal = (name: string): void => {
+  let first: number | undefined
+  const onSignal = () => {
+    const now = performance.now()
+    first ??= now
+    if (now - first < echoMilliseconds) return
+    process.stderr.write(`${name}: ended before all was cleaned up\n`)
+    process.exit(130)
+  }
+  process.on("SIGINT", onSignal)
+  process.on("SIGTERM", onSignal)
+}
+
 /** `name` begins the line that tells of an error. Standard output is for results: warnings go to standard error. */
-export const runProgram = <E>(name: string, program: Effect.Effect<void, E>): void =>
+export const runProgram = <E>(name: string, program: Effect.Effect<void, E>): void => {
+  endOnSecondSignal(name)
   NodeRuntime.runMain(
     program.pipe(
       Effect.catchCause((cause) => report(name, cause)),
-      Effect.provideService(References.LogToStderr, true),
+      Effect.provide(Logger.layer([logger])),
       Effect.provideService(References.MinimumLogLevel, "Warn")
     ),
     { disableErrorReporting: true }
   )
+}

@@ -46,11 +46,11 @@ export const textFlag = (
   options: { readonly default: string; readonly environment?: string }
 ): Flag.Flag<string> => {
   const { environment } = options
-  const flag = Flag.String(name).pipe(
-    Flag.withDescription(
-      describeFlag(text, { ...(environment ? { environment } : {}), default: JSON.stringify(options.default) })
-    )
-  )
+  const notes = {
+    ...(options.default === "" ? {} : { default: JSON.stringify(options.default) }),
+    ...(environment === undefined ? {} : { environment })
+  }
+  const flag = Flag.String(name).pipe(Flag.withDescription(describeFlag(text, notes)))
   if (environment === undefined) return Flag.withDefault(flag, options.default)
   const fallback = Config.map(Config.withDefault(Config.String(environment), ""), (value) => value || options.default)
   return Flag.withFallbackConfig(flag, fallback)

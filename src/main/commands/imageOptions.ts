@@ -50,10 +50,6 @@ export const imageFlags = {
   build: Flag.Boolean("build").pipe(
     Flag.withDescription("Where the image has no SOCI index, fetch its layers whole and index them here"),
     Flag.withDefault(false)
-  ),
-  root: Flag.String("root").pipe(
-    Flag.withDescription("Directory for local data"),
-    Flag.withDefault("/var/lib/soci-snapshotter-grpc/")
   )
 }
 
@@ -66,7 +62,6 @@ export interface ImageOptions {
   readonly writable: boolean
   readonly indexDigest: Option.Option<Digest>
   readonly build: boolean
-  readonly root: string
 }
 
 /** A single manifest is found whatever platform was asked for: its configuration tells what it is for. */

@@ -4,6 +4,7 @@
 import { Console, Effect, Schedule } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import * as fs from "node:fs/promises"
+import { Root } from "../cli/globalFlags.ts"
 import { detach, reportMounted } from "../detach.ts"
 import { mountServices } from "../mountServices.ts"
 import { describeMount, imageArgument, imageFlags, mountImage } from "./imageOptions.ts"
@@ -38,13 +39,14 @@ export const mount = Command.make(
   },
   Effect.fnUntraced(function* (options) {
     if (options.detached) return yield* detach
+    const root = yield* Root
     const mountPoint = yield* Effect.promise(() => fs.realpath(options.directory))
     yield* Effect.gen(function* () {
       const mounted = yield* mountImage(options, mountPoint)
       const line = describeMount(options.image, mounted)
       if (!(yield* reportMounted(line))) yield* Console.log(`${line}\nCtrl-C or umount ends it`)
       yield* unmounted(mountPoint)
-    }).pipe(Effect.scoped, Effect.provide(mountServices(options)))
+    }).pipe(Effect.scoped, Effect.provide(mountServices({ ...options, root })))
   })
 ).pipe(
   Command.withDescription("Mount an image's root file system lazily"),

@@ -5,6 +5,7 @@ import { Effect, FileSystem } from "effect"
 import { Argument, Command } from "effect/cli"
 import { mountDevices } from "../../layers/deviceDirectory.ts"
 import { runInRootfs } from "../../layers/runInRootfs.ts"
+import { Root } from "../cli/globalFlags.ts"
 import { ExitWith } from "../commandFailure.ts"
 import { mountServices } from "../mountServices.ts"
 import { imageArgument, imageFlags, mountImage } from "./imageOptions.ts"
@@ -45,7 +46,8 @@ export const run = Command.make(
         workingDirectory: config?.WorkingDir || "/"
       })
     })
-    const code = yield* program.pipe(Effect.scoped, Effect.provide(mountServices(options)))
+    const root = yield* Root
+    const code = yield* program.pipe(Effect.scoped, Effect.provide(mountServices({ ...options, root })))
     if (code !== 0) return yield* new ExitWith({ code })
   })
 ).pipe(

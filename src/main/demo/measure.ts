@@ -62,7 +62,6 @@ export const lazyRun = Effect.fn("demo.lazyRun")(function* (options: {
   readonly host: string
   readonly mountPoint: string
   readonly mode: MountMode
-  readonly root: string
 }) {
   const registry = yield* EmbeddedRegistry
   const before = yield* registry.stats
@@ -74,8 +73,7 @@ export const lazyRun = Effect.fn("demo.lazyRun")(function* (options: {
     mountMode: options.mode,
     writable: false,
     indexDigest: Option.none(),
-    build: false,
-    root: options.root
+    build: false
   }
   const started = performance.now()
   const { mounted } = yield* mountImage(imageOptions, options.mountPoint)

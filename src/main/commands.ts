@@ -1,0 +1,49 @@
+/**
+ * All commands, in the order of the help page: those of the reference, then ours. Each is loaded when it is called.
+ */
+import { commandEntry, type CommandEntry } from "./cli/commandEntry.ts"
+
+export const commands: ReadonlyArray<CommandEntry> = [
+  commandEntry({
+    name: "index",
+    summary: "manage indices",
+    needsRoot: true,
+    load: () => import("./commands/sociIndex.ts").then(({ sociIndex }) => sociIndex)
+  }),
+  commandEntry({
+    name: "ztoc",
+    summary: "manage ztocs",
+    needsRoot: true,
+    load: () => import("./commands/ztoc.ts").then(({ ztoc }) => ztoc)
+  }),
+  commandEntry({
+    name: "prefetch",
+    summary: "manage prefetch artifacts",
+    needsRoot: true,
+    load: () => import("./commands/prefetch.ts").then(({ prefetch }) => prefetch)
+  }),
+  commandEntry({
+    name: "create",
+    summary: "create SOCI index",
+    needsRoot: true,
+    load: () => import("./commands/create.ts").then(({ create }) => create)
+  }),
+  commandEntry({
+    name: "push",
+    summary: "push SOCI artifacts to a registry",
+    needsRoot: true,
+    load: () => import("./commands/push.ts").then(({ push }) => push)
+  }),
+  commandEntry({
+    name: "mount",
+    summary: "mount an image's root file system lazily",
+    needsRoot: false,
+    load: () => import("./commands/mount.ts").then(({ mount }) => mount)
+  }),
+  commandEntry({
+    name: "run",
+    summary: "run a program from an image that is mounted lazily",
+    needsRoot: false,
+    load: () => import("./commands/run.ts").then(({ run }) => run)
+  })
+]
