@@ -40,7 +40,7 @@ const preferred = Effect.map(
 const inflater = Layer.unwrap(Effect.map(preferred, InflateLive.layer))
 
 /** ISA-L cannot stop at block boundaries, so it builds no ztocs. */
-const ztocBuilder = Layer.unwrap(
+export const ztocBuilder = Layer.unwrap(
   Effect.map(preferred, (name) => ZtocBuilderWorkers.layerWith(name === "isal" ? undefined : name))
 )
 

@@ -1,18 +1,15 @@
 /**
  * `soci ztoc info ZTOC`: what a ztoc says, as JSON.
  */
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { Command } from "effect/cli"
-import { ztocInfo } from "../../../streams/ztocInfo.ts"
-import { writeStandardOutput } from "./standardOutput.ts"
-import { readZtoc, rootFlag, ztocArgument } from "./ztocInput.ts"
+import { ztocArgument } from "./ztocArguments.ts"
 
 export const info = Command.make(
   "info",
-  { ztoc: ztocArgument, root: rootFlag },
-  Effect.fnUntraced(function* (options) {
-    const { ztoc, size } = yield* readZtoc(options.ztoc, options.root)
-    const pieces = yield* Effect.fromResult(ztocInfo(ztoc, size))
-    yield* writeStandardOutput(Stream.fromIterable(pieces))
+  { ztoc: ztocArgument },
+  Effect.fnUntraced(function* ({ ztoc }) {
+    const { printZtocInfo } = yield* Effect.promise(() => import("./printZtocInfo.ts"))
+    yield* printZtocInfo(ztoc)
   })
-).pipe(Command.withDescription("Get detailed information about a ztoc"))
+).pipe(Command.withDescription("get detailed info about a ztoc"))

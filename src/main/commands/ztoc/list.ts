@@ -1,55 +1,23 @@
 /**
  * `soci ztoc list`: the ztocs the artifacts data base knows, in the order of their digests.
  */
-import { Effect, Option, Stream } from "effect"
+import { Effect } from "effect"
 import { Command, Flag } from "effect/cli"
-import { ArtifactsDb } from "../../../services/ArtifactsDb.ts"
-import { artifactsDbIn } from "../../artifactsDb.ts"
-import { CommandRefused } from "../../commandFailure.ts"
-import { listTable } from "../listTable.ts"
-import { writeStandardOutput } from "./standardOutput.ts"
-import { rootFlag } from "./ztocInput.ts"
-
-const ztocRows = (wanted: Option.Option<string>) =>
-  ArtifactsDb.use(({ entries }) =>
-    entries.pipe(
-      Stream.filter(({ type, digest }) => type === "soci_layer" && Option.getOrElse(wanted, () => digest) === digest),
-      Stream.runCollect
-    )
-  )
+import { switchFlag } from "../../cli/sharedFlags.ts"
 
 export const list = Command.make(
   "list",
   {
-    ztocDigest: Flag.String("ztoc-digest").pipe(Flag.withDescription("filter ztocs by digest"), Flag.optional),
+    ztocDigest: Flag.String("ztoc-digest").pipe(Flag.withDescription("filter ztocs by digest"), Flag.withDefault("")),
     imageRef: Flag.String("image-ref").pipe(
-      Flag.withDescription("filter ztocs to those of an image in containerd (not in this version)"),
-      Flag.optional
+      Flag.withDescription("filter ztocs to those that are associated with a specific image"),
+      Flag.withDefault("")
     ),
-    quiet: Flag.Boolean("quiet").pipe(
-      Flag.withAlias("q"),
-      Flag.withDescription("only display the ztoc digests"),
-      Flag.withDefault(false)
-    ),
-    root: rootFlag
+    quiet: switchFlag("quiet", "only display the ztoc digests").pipe(Flag.withAlias("q")),
+    json: switchFlag("json", "print the list as a JSON array")
   },
-  Effect.fnUntraced(function* ({ ztocDigest, imageRef, quiet, root }) {
-    if (Option.isSome(imageRef)) {
-      return yield* new CommandRefused({
-        reason: `the ztocs of ${imageRef.value} are found through containerd, which this version does not ask; leave --image-ref out`
-      })
-    }
-    const rows = yield* ztocRows(ztocDigest).pipe(Effect.provide(artifactsDbIn(root)))
-    if (rows.length === 0 && Option.isSome(ztocDigest)) {
-      const reason = "the specified ztoc doesn't exist or is not associated with the specified image"
-      return yield* new CommandRefused({ reason })
-    }
-    const text = quiet
-      ? rows.map(({ digest }) => `${digest}\n`).join("")
-      : listTable([
-          ["DIGEST", "SIZE", "LAYER DIGEST"],
-          ...rows.map(({ digest, size, originalDigest }) => [digest, String(size), originalDigest])
-        ])
-    yield* writeStandardOutput(Stream.succeed(Buffer.from(text)))
+  Effect.fnUntraced(function* (options) {
+    const { listZtocs } = yield* Effect.promise(() => import("./listZtocs.ts"))
+    yield* listZtocs(options)
   })
 ).pipe(Command.withAlias("ls"), Command.withDescription("list ztocs"))

@@ -1,30 +1,20 @@
 /**
  * `soci ztoc verify ZTOC LAYER`: whether a ztoc tells the truth about a layer.
  */
-import { Console, Effect } from "effect"
+import { Effect } from "effect"
 import { Argument, Command } from "effect/cli"
-import { openLayerFile } from "../../../layers/extract/layerFile.ts"
-import { ZtocReader } from "../../../services/ZtocReader.ts"
-import { ztocReader } from "./getFile.ts"
-import { readZtoc, rootFlag, ztocArgument } from "./ztocInput.ts"
+import { ztocArgument } from "./ztocArguments.ts"
 
 export const verify = Command.make(
   "verify",
   {
     ztoc: ztocArgument,
-    layer: Argument.String("layer").pipe(Argument.withDescription("The compressed layer, a file")),
-    root: rootFlag
+    layer: Argument.String("layer").pipe(Argument.withDescription("The compressed layer, a file"))
   },
-  Effect.fnUntraced(
-    function* (options) {
-      const { ztoc } = yield* readZtoc(options.ztoc, options.root)
-      const reader = yield* ZtocReader
-      const { spans, entries } = yield* reader.verify(ztoc, yield* openLayerFile(options.layer))
-      yield* Console.log(`ok: ${spans} spans, ${entries} files`)
-    },
-    Effect.scoped,
-    Effect.provide(ztocReader)
-  )
+  Effect.fnUntraced(function* (options) {
+    const { verifyZtoc } = yield* Effect.promise(() => import("./verifyZtoc.ts"))
+    yield* verifyZtoc(options)
+  })
 ).pipe(
   Command.withDescription(
     "Hold a layer against its ztoc: spans, checkpoints, tar headers; exit code 1 with the first finding"

@@ -2,42 +2,32 @@
  * Where the commands get a ztoc from: a file, or the content store by its digest.
  */
 import { Effect, Stream } from "effect"
-import { Argument, Flag } from "effect/cli"
-import * as path from "node:path"
-import * as ContentStoreLayout from "../../../layers/ContentStoreLayout.ts"
 import { FileFailed, fileFailed, openFile } from "../../../layers/extract/layerFile.ts"
-import { ContentStore } from "../../../services/ContentStore.ts"
 import { ZtocLimits } from "../../../services/ZtocLimits.ts"
 import { decodeZtoc } from "../../../streams/codec/ztoc.ts"
 import { CommandRefused } from "../../commandFailure.ts"
-
-export const ztocArgument = Argument.String("ztoc").pipe(
-  Argument.withDescription("A file with a ztoc, or the digest of one in the content store (sha256:…)")
-)
-
-export const rootFlag = Flag.String("root").pipe(
-  Flag.withDescription("Directory for local data; the content store is below it"),
-  Flag.withDefault("/var/lib/soci-snapshotter-grpc/")
-)
+import { openArtifactsDb, openContainerd, openContentStore } from "../../stores.ts"
+import { contentMissing, findRow, readDigest, rowDescriptor } from "../storedArtifact.ts"
 
 const refuseSize = (subject: string, size: number) =>
   size <= ZtocLimits.ztocBytes
     ? Effect.void
     : new CommandRefused({ reason: `${subject} has ${size} bytes; a ztoc has at most ${ZtocLimits.ztocBytes}` })
 
-const fromStore = Effect.fnUntraced(function* (digest: string) {
-  const store = yield* ContentStore
-  const missing = new CommandRefused({
-    reason:
-      `${digest} is not in the content store ${store.location}. Only that store is looked into, ` +
-      `not containerd's and no artifacts data base: give the ztoc as a file, or --root`
-  })
-  const descriptor = yield* store.resolve(digest).pipe(Effect.catchTag("ContentNotFound", () => Effect.fail(missing)))
-  yield* refuseSize(digest, descriptor.size)
-  return Buffer.concat(yield* Stream.runCollect(store.read(descriptor)))
-})
-
-const storeBelow = (root: string) => ContentStoreLayout.layer({ root: path.join(root, "content"), readOnly: true })
+const fromStore = Effect.fnUntraced(function* (text: string) {
+  const row = yield* findRow(yield* openArtifactsDb, yield* readDigest(text))
+  if (row.type === "soci_index") {
+    const reason =
+      "the provided digest belongs to a SOCI index. Use `soci index info` to get the detailed information about it"
+    return yield* new CommandRefused({ reason })
+  }
+  yield* refuseSize(row.digest, row.size)
+  const { store } = yield* openContentStore(yield* openContainerd)
+  const chunks = yield* Stream.runCollect(store.read(rowDescriptor(row))).pipe(
+    Effect.catchTag("ContentNotFound", () => Effect.fail(contentMissing(row.digest)))
+  )
+  return { bytes: Buffer.concat(chunks), layerDigest: row.originalDigest }
+}, Effect.scoped)
 
 const fromFile = Effect.fnUntraced(function* (file: string) {
   const { handle, size } = yield* openFile(file)
@@ -50,11 +40,14 @@ const fromFile = Effect.fnUntraced(function* (file: string) {
   if (bytesRead < size) {
     return yield* new FileFailed({ operation: "read", path: file, reason: "it became shorter meanwhile" })
   }
-  return bytes
+  return { bytes, layerDigest: undefined }
 }, Effect.scoped)
 
-/** The ztoc and the size of its bytes. */
-export const readZtoc = Effect.fnUntraced(function* (ztoc: string, root: string) {
-  const bytes = yield* ztoc.startsWith("sha256:") ? Effect.provide(fromStore(ztoc), storeBelow(root)) : fromFile(ztoc)
-  return { ztoc: yield* Effect.fromResult(decodeZtoc(bytes)), size: bytes.length }
+/** What has the form of a digest is one, and nothing at all is a digest that is missing; everything else is a file. */
+const isDigestText = (text: string): boolean => text === "" || /^[a-z0-9]+:[^/]*$/.test(text)
+
+/** The ztoc, the size of its bytes, and the layer it is for where the data base knows. */
+export const readZtoc = Effect.fnUntraced(function* (text: string) {
+  const { bytes, layerDigest } = yield* isDigestText(text) ? fromStore(text) : fromFile(text)
+  return { ztoc: yield* Effect.fromResult(decodeZtoc(bytes)), size: bytes.length, layerDigest }
 })
