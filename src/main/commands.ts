@@ -29,6 +29,12 @@ export const commands: ReadonlyArray<CommandEntry> = [
     load: () => import("./commands/create.ts").then(({ create }) => create)
   }),
   commandEntry({
+    name: "convert",
+    summary: "convert an OCI image to a SOCI enabled image",
+    needsRoot: (argv) => !argv.some((argument) => /^--standalone(?:=true)?$/.test(argument)),
+    load: () => import("./commands/convert.ts").then(({ convert }) => convert)
+  }),
+  commandEntry({
     name: "push",
     summary: "push SOCI artifacts to a registry",
     needsRoot: true,
