@@ -12,6 +12,8 @@ import {
   IndexBuilder,
   type IndexBuildError,
   type IndexBuildOptions,
+  IndexNotKept,
+  InvalidBuildOptions,
   LayerBuildFailed,
   type SkippedLayer
 } from "../services/IndexBuilder.ts"
@@ -22,14 +24,17 @@ import { artifactTypeOf, emptyObject, SociAnnotation, type SociIndexVersion } fr
 import { ZtocBuilder } from "../services/ZtocBuilder.ts"
 import { encodeManifest } from "../streams/codec/imageDocuments.ts"
 import { formatPlatform } from "../streams/codec/platform.ts"
+import { cleanPrefetchPath } from "../streams/prefetchSpans.ts"
 import { indexRow } from "./index/artifactRows.ts"
 import { convertImage } from "./index/convertImage.ts"
 import { describeContent } from "./index/describeContent.ts"
-import { layerZtoc } from "./index/layerZtoc.ts"
+import { makeGcLabels } from "./index/gcLabels.ts"
+import { type LayerZtoc, layerZtoc } from "./index/layerZtoc.ts"
+import { writePrefetchArtifacts } from "./index/prefetchArtifacts.ts"
 
 /** What became of one layer: its ztoc, a reason to skip it, or nothing for a layer that is no file system. */
 type LayerOutcome =
-  | { readonly _tag: "Ztoc"; readonly descriptor: Descriptor }
+  | { readonly _tag: "Ztoc"; readonly ztoc: LayerZtoc }
   | { readonly _tag: "Skipped"; readonly skipped: SkippedLayer }
   | undefined
 
@@ -53,6 +58,17 @@ const planLayer = (layer: Descriptor, minLayerSize: number): LayerCompression | 
   return { layer, reason: "unsupported", message }
 }
 
+const checkOptions = ({ spanSize, minLayerSize }: IndexBuildOptions) => {
+  if (spanSize < 0) return Effect.fail(new InvalidBuildOptions({ reason: "span size must be >= 0" }))
+  if (minLayerSize < 0) return Effect.fail(new InvalidBuildOptions({ reason: "min layer size must be >= 0" }))
+  return Effect.void
+}
+
+/** Each wanted path once, clean; what is nothing but the root names no file. */
+const wantedPaths = ({ prefetchPaths }: IndexBuildOptions): ReadonlyArray<string> => [
+  ...new Set(prefetchPaths.map(cleanPrefetchPath).filter((path) => path !== ""))
+]
+
 export const layer = Layer.effect(
   IndexBuilder,
   Effect.gen(function* () {
@@ -70,8 +86,8 @@ export const layer = Layer.effect(
         yield* (options.onEvent ?? (() => Effect.void))({ _tag: "LayerSkipped", skipped: plan })
         return { _tag: "Skipped", skipped: plan } as const
       }
-      const descriptor = yield* Effect.mapError(layerZtoc(builders, image, layer, plan, options), fail)
-      return { _tag: "Ztoc", descriptor } as const
+      const ztoc = yield* Effect.mapError(layerZtoc(builders, image, layer, plan, wantedPaths(options), options), fail)
+      return { _tag: "Ztoc", ztoc } as const
     })
 
     /** A layer that an image lists several times is built once. */
@@ -91,50 +107,79 @@ export const layer = Layer.effect(
     })
 
     const writeIndex = Effect.fnUntraced(function* (
+      image: string,
       version: SociIndexVersion,
-      ztocDescriptors: ReadonlyArray<Descriptor>,
+      blobs: ReadonlyArray<Descriptor>,
       subject: Descriptor,
       options: IndexBuildOptions
     ) {
+      const keep = (attempted: string, content: Descriptor, bytes: Uint8Array) =>
+        Effect.mapError(
+          store.ingest(content, Stream.succeed(bytes)),
+          (cause) => new IndexNotKept({ image, attempted, cause })
+        )
       const artifactType = artifactTypeOf(version)
       const config: Descriptor = { mediaType: artifactType, digest: emptyObject.digest, size: 2 }
-      yield* store.ingest(config, Stream.succeed(emptyObject.bytes))
+      yield* keep("error creating OCI 1.0 empty config", config, emptyObject.bytes)
       const { mediaType, digest, size } = subject
       const bytes = encodeManifest({
         schemaVersion: 2,
         mediaType: MediaType.ociManifest,
         config,
-        layers: ztocDescriptors,
+        layers: blobs,
         ...(version === "v1" ? { subject: { mediaType, digest, size } } : {}),
         annotations: { [SociAnnotation.buildToolIdentifier]: options.buildToolIdentifier }
       })
       const descriptor = { ...describeContent(MediaType.ociManifest, bytes), artifactType }
-      yield* store.ingest(descriptor, Stream.succeed(bytes))
+      yield* keep("cannot write SOCI index to local store", descriptor, bytes)
+      const labels = makeGcLabels(store, image)
+      if (options.gcRootLabel) yield* labels.root(descriptor.digest)
+      yield* labels.index(descriptor.digest, blobs)
       return descriptor
     })
 
-    const build = Effect.fn("IndexBuilder.build")(function* (
+    const buildIndex = Effect.fnUntraced(function* (
       image: SourceImage,
       { descriptor: manifestDescriptor, manifest, platform }: Parameters<IndexBuilder["Service"]["build"]>[1],
       version: SociIndexVersion,
       options: IndexBuildOptions
     ): Effect.fn.Return<BuiltIndex, IndexBuildError> {
-      const outcomes = yield* buildLayers(image, manifest.layers ?? [], options)
+      yield* checkOptions(options)
+      const name = formatImageName(image.name)
+      const layers = manifest.layers ?? []
+      const outcomes = yield* buildLayers(image, layers, options)
       const skipped = outcomes.flatMap((outcome) => (outcome?._tag === "Skipped" ? [outcome.skipped] : []))
-      const descriptors = outcomes.flatMap((outcome) => (outcome?._tag === "Ztoc" ? [outcome.descriptor] : []))
-      if (descriptors.length === 0) {
-        return yield* new EmptyIndex({
-          image: formatImageName(image.name),
-          platform: formatPlatform(platform),
-          reasons: skipped.map(({ message }) => message)
-        })
+      const answering = layers.flatMap((layer, i) => {
+        const outcome = outcomes[i]
+        return outcome?._tag === "Ztoc" ? [{ layer, ...outcome.ztoc }] : []
+      })
+      if (answering.length === 0) {
+        const reasons = skipped.map(({ message }) => message)
+        return yield* new EmptyIndex({ image: name, platform: formatPlatform(platform), reasons })
       }
-      const descriptor = yield* writeIndex(version, descriptors, manifestDescriptor, options)
-      const row = indexRow(descriptor, { version, manifest: manifestDescriptor, image: image.target, platform })
+      const parts = { store, artifacts, image: name }
+      const prefetch = yield* writePrefetchArtifacts(parts, answering, wantedPaths(options), options)
+      const ztocs = answering.map(({ descriptor }) => descriptor)
+      const descriptor = yield* writeIndex(name, version, [...ztocs, ...prefetch], manifestDescriptor, options)
+      const row = indexRow(descriptor, {
+        version,
+        manifest: manifestDescriptor.digest,
+        image: image.target.digest,
+        platform
+      })
       yield* artifacts.write(yield* row)
-      return { descriptor, version, platform, manifest: manifestDescriptor, ztocs: descriptors, prefetch: [], skipped }
+      return { descriptor, version, platform, manifest: manifestDescriptor, ztocs, prefetch, skipped }
     })
 
-    return IndexBuilder.of({ build, convert: convertImage(store, artifacts, build) })
+    return IndexBuilder.of({
+      build: Effect.fn("IndexBuilder.build")((image, target, version, options) =>
+        store.withLease(buildIndex(image, target, version, options))
+      ),
+      convert: Effect.fn("IndexBuilder.convert")((image, platforms, options) =>
+        store.withLease(
+          Effect.andThen(checkOptions(options), convertImage(store, artifacts, buildIndex)(image, platforms, options))
+        )
+      )
+    })
   })
 )

@@ -5,6 +5,7 @@
  * built before with the same span size is taken again. Nothing depends on the clock or on the
  * order in which layers finish, so a second run gives the same digests and finds its content there. Layers are built at the same time,
  * as many as there are threads for; one failure ends the others. What was finished before a failure stays and is found by the next run.
+ * While something is built no garbage collection takes it; afterwards labels tie the parts of an index and of an image to it.
  */
 import { Context, type Effect, Schema } from "effect"
 import { causeMessage } from "./causeMessage.ts"
@@ -46,6 +47,11 @@ export interface IndexBuildOptions {
   readonly prefetchPaths: ReadonlyArray<string>
   /** Labels what is made as a root of garbage collection; nothing but that keeps an index which no image record names. */
   readonly gcRootLabel: boolean
+  /**
+   * What conversion does with attestation manifests: it keeps them as they are (the default), or rewrites them as the reference does, which
+   * takes away what links them to their image (index-and-artifacts, section 14, row 1).
+   */
+  readonly attestations?: "keep" | "rewrite"
   readonly onEvent?: (event: IndexBuildEvent) => Effect.Effect<void>
 }
 
@@ -80,6 +86,27 @@ export class EmptyIndex extends Schema.TaggedError<EmptyIndex>()("EmptyIndex", {
   }
 }
 
+/** Options that no index can be built with; the texts are the reference's. */
+export class InvalidBuildOptions extends Schema.TaggedError<InvalidBuildOptions>()("InvalidBuildOptions", {
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return this.reason
+  }
+}
+
+/** What was made could not be kept: a part of the index, the index, or what protects it. */
+export class IndexNotKept extends Schema.TaggedError<IndexNotKept>()("IndexNotKept", {
+  image: Schema.String,
+  /** What was attempted, in the words of the reference. */
+  attempted: Schema.String,
+  cause: Schema.Defect()
+}) {
+  override get message(): string {
+    return `${this.attempted}: ${causeMessage(this.cause)}`
+  }
+}
+
 /** A layer could not be built; the text begins as the reference's. */
 export class LayerBuildFailed extends Schema.TaggedError<LayerBuildFailed>()("LayerBuildFailed", {
   image: Schema.String,
@@ -91,18 +118,20 @@ export class LayerBuildFailed extends Schema.TaggedError<LayerBuildFailed>()("La
   }
 }
 
-/** The image cannot be converted as it is. */
+/** The image cannot be converted as it is; the texts are the reference's where it has one. */
 export class ConversionRefused extends Schema.TaggedError<ConversionRefused>()("ConversionRefused", {
   image: Schema.String,
   reason: Schema.String
 }) {
   override get message(): string {
-    return `${this.image} cannot be converted: ${this.reason}`
+    return this.reason
   }
 }
 
 export type IndexBuildError =
   | EmptyIndex
+  | InvalidBuildOptions
+  | IndexNotKept
   | LayerBuildFailed
   | ArtifactsDbFailed
   | ContentStoreError

@@ -2,7 +2,8 @@
  * Converts an image to carry its v2 SOCI indexes (index-and-artifacts spec, section 5): manifests get an annotation that names their
  * index, the indexes stand beside them in a new image index.
  *
- * Unlike the reference, attestation manifests and SOCI indexes of an earlier conversion are left as they are (section 14, 1 and 2).
+ * Unlike the reference, SOCI indexes of an earlier conversion are left as they are, and attestation manifests unless they are to be
+ * rewritten (section 14, rows 1 and 2).
  */
 import { Effect, Schema, Stream } from "effect"
 import type { PlatformManifest } from "../../services/ArtifactSource.ts"
@@ -16,7 +17,8 @@ import {
   EmptyIndex,
   type IndexBuilder,
   type IndexBuildError,
-  type IndexBuildOptions
+  type IndexBuildOptions,
+  IndexNotKept
 } from "../../services/IndexBuilder.ts"
 import { formatImageName } from "../../services/ImageName.ts"
 import type { SourceImage } from "../../services/ImageSource.ts"
@@ -32,6 +34,7 @@ import {
 import { dedupePlatforms, formatPlatform, matchesPlatform, normalizePlatform } from "../../streams/codec/platform.ts"
 import { hostPlatform } from "../hostPlatform.ts"
 import { describeContent } from "./describeContent.ts"
+import { makeGcLabels } from "./gcLabels.ts"
 
 type Build = IndexBuilder["Service"]["build"]
 
@@ -51,25 +54,40 @@ export const convertImage =
   ): IndexBuilder["Service"]["convert"] =>
   (image, platforms, options) =>
     Effect.gen(function* () {
+      const name = formatImageName(image.name)
+      if (platforms.length === 0) {
+        return yield* new ConversionRefused({ image: name, reason: "image does not support any platforms" })
+      }
       const start = yield* startIndex(image)
       const wanted = dedupePlatforms(platforms, hostPlatform)
-      const indexes = yield* buildIndexes(image, start, wanted, build, options)
+      // Only the new image is a root: it keeps its indexes.
+      const indexes = yield* buildIndexes(image, start, wanted, build, { ...options, gcRootLabel: false })
       const annotated = yield* Effect.forEach(start.manifests ?? [], (descriptor) =>
-        annotate(image, store, descriptor, indexes)
+        annotate(image, store, descriptor, indexes, options.attestations ?? "keep")
       )
       const manifests = addIndexes(annotated, start.manifests ?? [], indexes)
       const bytes = encodeImageIndex({ ...start, mediaType: MediaType.ociIndex, manifests })
       const descriptor = describeContent(MediaType.ociIndex, bytes)
-      yield* store.ingest(descriptor, Stream.succeed(bytes))
+      yield* Effect.mapError(
+        store.ingest(descriptor, Stream.succeed(bytes)),
+        (cause) => new IndexNotKept({ image: name, attempted: "cannot write the image index to local store", cause })
+      )
       yield* moveRows(artifacts, descriptor, manifests)
+      const labels = makeGcLabels(store, name)
+      yield* labels.image(descriptor.digest, manifests)
+      if (options.gcRootLabel) yield* labels.root(descriptor.digest)
       return { descriptor, indexes }
-    }).pipe(Effect.withSpan("IndexBuilder.convert"))
+    })
 
 /** The image as an index: itself, or one around its only manifest, which then gets the platform of its configuration. */
 const startIndex = Effect.fnUntraced(function* (image: SourceImage) {
   const { target } = image
   const bytes = yield* image.readDocument(target)
   if (isIndexType(target.mediaType)) return yield* Effect.fromResult(decodeImageIndex(bytes, target.digest))
+  if (!isManifestType(target.mediaType)) {
+    const reason = `unexpected media type ${target.mediaType} for ${target.digest}: not found`
+    return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
+  }
   const manifest = yield* Effect.fromResult(decodeManifest(bytes, target.digest))
   const config = yield* Effect.fromResult(
     decodeImageConfig(yield* image.readDocument(manifest.config), manifest.config.digest)
@@ -87,7 +105,11 @@ const startIndex = Effect.fnUntraced(function* (image: SourceImage) {
 /** The manifest of a platform: the first one listed that matches. */
 const findManifest = Effect.fnUntraced(function* (image: SourceImage, start: ImageIndex, platform: Platform) {
   for (const descriptor of start.manifests ?? []) {
-    if (isSociIndex(descriptor) || !descriptor.platform) continue
+    if (isSociIndex(descriptor)) continue
+    if (!descriptor.platform) {
+      const reason = "manifest should have proper platform"
+      return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
+    }
     if (!matchesPlatform(platform, descriptor.platform, hostPlatform)) continue
     if (!isManifestType(descriptor.mediaType)) {
       return yield* new ConversionRefused({
@@ -132,9 +154,11 @@ const annotate = Effect.fnUntraced(function* (
   image: SourceImage,
   store: ContentStore["Service"],
   descriptor: Descriptor,
-  indexes: ReadonlyArray<BuiltIndex>
+  indexes: ReadonlyArray<BuiltIndex>,
+  attestations: "keep" | "rewrite"
 ) {
-  if (!isManifestType(descriptor.mediaType) || isAttestation(descriptor) || isSociIndex(descriptor)) return descriptor
+  if (!isManifestType(descriptor.mediaType) || isSociIndex(descriptor)) return descriptor
+  if (attestations === "keep" && isAttestation(descriptor)) return descriptor
   const index = indexes.find(({ manifest }) => manifest.digest === descriptor.digest)
   const document = image.readDocument(descriptor)
   const absent = (error: Effect.Error<typeof document>) =>
@@ -155,7 +179,12 @@ const annotate = Effect.fnUntraced(function* (
   }
   const bytes = encodeManifest(rewritten)
   const content = describeContent(MediaType.ociManifest, bytes)
-  yield* store.ingest(content, Stream.succeed(bytes))
+  const name = formatImageName(image.name)
+  yield* Effect.mapError(
+    store.ingest(content, Stream.succeed(bytes)),
+    (cause) => new IndexNotKept({ image: name, attempted: "cannot write the manifest to local store", cause })
+  )
+  yield* makeGcLabels(store, name).manifest(content.digest, manifest.config.digest, manifest.layers ?? [])
   const { annotations: _replaced, ...kept } = descriptor
   return { ...kept, ...content, ...(annotations ? { annotations } : {}) }
 })

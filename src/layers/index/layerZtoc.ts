@@ -2,6 +2,7 @@
  * The ztoc of one layer: found among those that were built before, or built (index-and-artifacts spec, 4.3 and 4.5).
  */
 import { Bytes, Effect, Option, Stream } from "effect"
+import { causeMessage } from "../../services/causeMessage.ts"
 import type { ArtifactsDb } from "../../services/ArtifactsDb.ts"
 import type { ContentStore } from "../../services/ContentStore.ts"
 import type { Descriptor } from "../../services/Descriptor.ts"
@@ -12,6 +13,7 @@ import { SociAnnotation } from "../../services/SociIndex.ts"
 import type { Ztoc } from "../../services/Ztoc.ts"
 import type { ZtocBuilder } from "../../services/ZtocBuilder.ts"
 import { decodeZtoc } from "../../streams/codec/ztoc.ts"
+import { type LayerAnswer, prefetchAnswers } from "../../streams/prefetchSpans.ts"
 import { ztocRow } from "./artifactRows.ts"
 
 interface Builders {
@@ -20,10 +22,21 @@ interface Builders {
   readonly ztocs: ZtocBuilder["Service"]
 }
 
-interface LayerZtoc {
+interface FoundZtoc {
   readonly descriptor: Descriptor
   readonly withoutXattrs: boolean
+  readonly bytes: Uint8Array
 }
+
+export interface LayerZtoc {
+  /** As it stands in an index. */
+  readonly descriptor: Descriptor
+  /** What the layer says of each path that is to be prefetched. */
+  readonly answers: ReadonlyArray<LayerAnswer>
+}
+
+/** A step that failed, in the words of the reference. */
+const failing = (attempted: string) => (cause: unknown) => new Error(`${attempted}: ${causeMessage(cause)}`, { cause })
 
 const ztocAnnotations = (layer: Descriptor, spanSize: number, withoutXattrs: boolean) => ({
   ...(withoutXattrs ? { [SociAnnotation.disableXattrs]: "true" } : {}),
@@ -49,9 +62,13 @@ const findZtoc = Effect.fnUntraced(function* (
   if (Option.isNone(known) || !(yield* store.exists(known.value.digest))) return undefined
   const { digest, size } = known.value
   const descriptor: Descriptor = { mediaType: MediaType.ztoc, digest, size }
-  const bytes = Bytes.concat(yield* Stream.runCollect(store.read(descriptor)))
-  const ztoc = yield* Effect.fromResult(decodeZtoc(bytes))
-  const found: LayerZtoc = { descriptor, withoutXattrs: hasNoXattrs(ztoc) }
+  const chunks = yield* Effect.mapError(
+    Stream.runCollect(store.read(descriptor)),
+    failing("failed to fetch existing ztoc")
+  )
+  const bytes = Bytes.concat(chunks)
+  const ztoc = yield* Effect.mapError(Effect.fromResult(decodeZtoc(bytes)), failing("cannot unmarshal existing ztoc"))
+  const found: FoundZtoc = { descriptor, withoutXattrs: hasNoXattrs(ztoc), bytes }
   return found
 })
 
@@ -76,23 +93,35 @@ const buildZtoc = Effect.fnUntraced(function* (
     Effect.map(({ ztoc }) => ztoc)
   )
   const descriptor: Descriptor = { mediaType: MediaType.ztoc, digest: built.digest, size: built.bytes.length }
-  yield* store.ingest(descriptor, Stream.succeed(built.bytes))
-  yield* artifacts.write(yield* ztocRow(layer, descriptor, spanSize))
-  return { descriptor, withoutXattrs: built.withoutXattrs }
+  yield* Effect.mapError(
+    store.ingest(descriptor, Stream.succeed(built.bytes)),
+    failing("cannot push ztoc to local store")
+  )
+  yield* artifacts.write(yield* ztocRow(layer.digest, descriptor, spanSize))
+  const made: FoundZtoc = { descriptor, withoutXattrs: built.withoutXattrs, bytes: built.bytes }
+  return made
 })
 
-/** The descriptor of the layer's ztoc as it stands in an index. */
+/** The layer's ztoc, and where in the layer the (clean) paths are. */
 export const layerZtoc = Effect.fnUntraced(function* (
   builders: Builders,
   image: SourceImage,
   layer: Descriptor,
   compression: LayerCompression,
+  paths: ReadonlyArray<string>,
   options: IndexBuildOptions
 ) {
   const { spanSize, xattrOptimization, onEvent = () => Effect.void } = options
   const found = yield* findZtoc(builders, layer, options)
-  const { descriptor, withoutXattrs } = found ?? (yield* buildZtoc(builders, image, layer, compression, options))
+  const { descriptor, withoutXattrs, bytes } = found ?? (yield* buildZtoc(builders, image, layer, compression, options))
+  const answers =
+    paths.length === 0
+      ? []
+      : yield* Effect.flatMap(Effect.fromResult(decodeZtoc(bytes)), (ztoc) =>
+          Effect.fromResult(prefetchAnswers(ztoc, paths))
+        )
   yield* onEvent({ _tag: found ? "LayerReused" : "LayerBuilt", layer, ztoc: descriptor })
   const annotations = ztocAnnotations(layer, spanSize, xattrOptimization && withoutXattrs)
-  return { ...descriptor, annotations }
+  const result: LayerZtoc = { descriptor: { ...descriptor, annotations }, answers }
+  return result
 })
