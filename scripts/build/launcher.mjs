@@ -3,7 +3,6 @@
  * Starts the bundle with compiled code from the last run. Must load on any Node that knows ES modules, to be able to say
  * that it is too old; where Node 24 was installed as a dependency, that one takes over.
  */
-import { spawn } from "node:child_process"
 import * as module from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -24,7 +23,8 @@ const installedNode = () => {
   }
 }
 
-const runOn = (node) => {
+const runOn = async (node) => {
+  const { spawn } = await import("node:child_process")
   const program = fileURLToPath(import.meta.url)
   const child = spawn(node, [...process.execArgv, program, ...process.argv.slice(2)], {
     stdio: "inherit",
@@ -52,5 +52,5 @@ if (Number(process.versions.node.split(".")[0]) >= required) {
 } else {
   const node = process.env.EFFECT_SOCI_RELAUNCHED ? undefined : installedNode()
   if (node === undefined) refuse()
-  else runOn(node)
+  else await runOn(node)
 }

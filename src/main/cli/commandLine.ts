@@ -6,7 +6,15 @@ import { CliConfig, CliOutput, type Command, type GlobalFlag } from "effect/cli"
 import { DeadlineExceeded, ExitWith } from "../commandFailure.ts"
 import { type Arrangement, arrangeArguments } from "./arguments.ts"
 import { type CommandEntry, placeholder, runRoot, type RunRoot } from "./commandEntry.ts"
-import { cliConfig, commandShape, type CommandTree, findPage, globalShapes, readTree } from "./commandTree.ts"
+import {
+  cliConfig,
+  commandShape,
+  type CommandTree,
+  findPage,
+  globalShapes,
+  readOutline,
+  readTree
+} from "./commandTree.ts"
 import { Debug, Timeout } from "./globalFlags.ts"
 import { prepare } from "./preparation.ts"
 import { presenter, refuseCommand, showPage, showUsageError, showVersion } from "./usage.ts"
@@ -68,15 +76,14 @@ const perform = (
 /** Of the other commands only names and summaries are known: their modules are not loaded. */
 export const runCommandLine = (entries: ReadonlyArray<CommandEntry>, argv: ReadonlyArray<string>) =>
   Effect.gen(function* () {
-    const outline = entries.map(placeholder)
-    const outlineTree = yield* readTree(runRoot(outline))
+    const outline = runRoot(entries.map(placeholder))
+    const outlineTree = yield* readOutline(outline)
     const meant = arrange(outlineTree, argv)
-    const at = entries.findIndex(({ name }) => name === meant.path[0])
-    const entry = entries[at]
-    if (entry === undefined) return yield* perform(outlineTree, runRoot(outline), meant)
-    const commands = outline.with(at, yield* entry.load)
-    const tree = yield* readTree(runRoot(commands))
+    const entry = entries.find(({ name }) => name === meant.path[0])
+    if (entry === undefined) return yield* perform(outlineTree, outline, meant)
+    const command = yield* entry.load
+    const tree = yield* readTree(runRoot([command]))
     const arrangement = arrange(tree, argv)
     const needsRoot = arrangement._tag === "Run" && entry.needsRoot(arrangement.argv)
-    return yield* perform(tree, runRoot(commands, needsRoot ? prepare : Effect.void), arrangement)
+    return yield* perform(tree, runRoot([command], needsRoot ? prepare : Effect.void), arrangement)
   }).pipe(Effect.provideService(CliConfig.CliConfig, cliConfig), Effect.provideService(CliOutput.Presenter, presenter))

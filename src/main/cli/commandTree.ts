@@ -31,24 +31,37 @@ const pageOf = Effect.fnUntraced(function* <E, R>(run: RunCommand<E, R>, path: R
 })
 
 export interface CommandTree {
-  readonly page: HelpDoc.HelpDoc
+  readonly name: string
   readonly alias: string | undefined
+  readonly page: HelpDoc.HelpDoc
   readonly commands: ReadonlyArray<CommandTree>
 }
 
-const nameOf = ({ page }: CommandTree): string => page.commandPath?.at(-1) ?? ""
+const commandsOf = (page: HelpDoc.HelpDoc) => (page.subcommands ?? []).flatMap(({ commands }) => commands)
 
 /** All pages from the command at `path` down. */
-export const readTree = <E, R>(
+const readBelow = <E, R>(
   run: RunCommand<E, R>,
-  path: ReadonlyArray<string> = [],
-  alias?: string
+  path: ReadonlyArray<string>,
+  name: string,
+  alias: string | undefined
 ): Effect.Effect<CommandTree, never, R> =>
   Effect.gen(function* () {
     const page = yield* pageOf(run, path)
-    const below = (page.subcommands ?? []).flatMap(({ commands }) => commands)
-    const commands = yield* Effect.forEach(below, (command) => readTree(run, [...path, command.name], command.alias))
-    return { page, alias, commands }
+    const commands = yield* Effect.forEach(commandsOf(page), (below) =>
+      readBelow(run, [...path, below.name], below.name, below.alias)
+    )
+    return { name, alias, page, commands }
+  })
+
+export const readTree = <E, R>(run: RunCommand<E, R>) => readBelow(run, [], "soci", undefined)
+
+/** The root's page; of the commands below it only the names. */
+export const readOutline = <E, R>(run: RunCommand<E, R>): Effect.Effect<CommandTree, never, R> =>
+  Effect.map(pageOf(run, []), (page) => {
+    const leaf = { description: "", usage: "", flags: [], annotations: page.annotations }
+    const commands = commandsOf(page).map(({ name, alias }) => ({ name, alias, page: leaf, commands: [] }))
+    return { name: "soci", alias: undefined, page, commands }
   })
 
 const flagShape = ({ name, aliases, type }: HelpDoc.FlagDoc): FlagShape => ({
@@ -60,7 +73,7 @@ const flagShape = ({ name, aliases, type }: HelpDoc.FlagDoc): FlagShape => ({
 export const commandShape = (tree: CommandTree): CommandShape => {
   const operands = tree.page.args ?? []
   return {
-    name: nameOf(tree),
+    name: tree.name,
     alias: tree.alias,
     flags: tree.page.flags.map(flagShape),
     operands: operands.some(({ variadic }) => variadic) ? Infinity : operands.length,
@@ -73,6 +86,6 @@ export const globalShapes = ({ page }: CommandTree): ReadonlyArray<FlagShape> =>
 
 /** The page at `path`, or the last one on the way there. */
 export const findPage = (tree: CommandTree, [name, ...rest]: ReadonlyArray<string>): HelpDoc.HelpDoc => {
-  const next = tree.commands.find((command) => nameOf(command) === name)
+  const next = tree.commands.find((command) => command.name === name)
   return next === undefined ? tree.page : findPage(next, rest)
 }
