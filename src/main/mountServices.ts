@@ -2,18 +2,17 @@
  * Which layers serve the commands that mount images.
  */
 import { NodeServices } from "@effect/platform-node"
-import { Config, Effect, FileSystem, Layer, Option, Path, type Redacted, Schema } from "effect"
+import { Effect, FileSystem, Layer, Option, Path, type Redacted } from "effect"
 import * as ArtifactSourceLive from "../layers/ArtifactSourceLive.ts"
 import * as FuseDriverKernel from "../layers/FuseDriverKernel.ts"
 import * as ImageMounterLive from "../layers/ImageMounterLive.ts"
 import * as ImageSourceLive from "../layers/ImageSourceLive.ts"
-import * as InflateLive from "../layers/InflateLive.ts"
 import * as LayerMounterLive from "../layers/LayerMounterLive.ts"
 import * as LayerReaderLive from "../layers/LayerReaderLive.ts"
 import * as OverlayMounterLive from "../layers/OverlayMounterLive.ts"
 import * as RegistryFetcherHttp from "../layers/RegistryFetcherHttp.ts"
 import * as SpanStoreFile from "../layers/SpanStoreFile.ts"
-import * as ZtocBuilderWorkers from "../layers/ZtocBuilderWorkers.ts"
+import { inflater, ztocBuilder } from "./inflaterChoice.ts"
 
 export interface MountServicesOptions {
   readonly root: string
@@ -30,19 +29,6 @@ const workingDirectory = (root: string) =>
     yield* fs.makeDirectory(parent, { recursive: true, mode: 0o700 })
     return yield* fs.makeTempDirectoryScoped({ directory: parent, prefix: `${process.pid}-` })
   })
-
-/** `SOCI_INFLATE` names the inflater that must be taken; else the fastest one here is. */
-const preferred = Effect.map(
-  Config.option(Config.schema(Schema.Literals(["isal", "zlib", "pako"]), "SOCI_INFLATE")),
-  Option.getOrUndefined
-)
-
-const inflater = Layer.unwrap(Effect.map(preferred, InflateLive.layer))
-
-/** ISA-L cannot stop at block boundaries, so it builds no ztocs. */
-export const ztocBuilder = Layer.unwrap(
-  Effect.map(preferred, (name) => ZtocBuilderWorkers.layerWith(name === "isal" ? undefined : name))
-)
 
 const mounters = (directory: string) => {
   const spans = SpanStoreFile.layer({ directory: `${directory}/spans` }).pipe(Layer.provide(inflater))

@@ -9,14 +9,11 @@ import { storedImage } from "../layers/containerd/storedImage.ts"
 import * as ContentStoreContainerd from "../layers/ContentStoreContainerd.ts"
 import * as ContentStoreLayout from "../layers/ContentStoreLayout.ts"
 import * as ImageStoreContainerd from "../layers/ImageStoreContainerd.ts"
-import * as IndexBuilderLive from "../layers/IndexBuilderLive.ts"
 import { ArtifactsDb } from "../services/ArtifactsDb.ts"
 import { ContentStore } from "../services/ContentStore.ts"
 import { ImageStore } from "../services/ImageStore.ts"
-import { IndexBuilder } from "../services/IndexBuilder.ts"
 import { artifactsDbIn } from "./artifactsDb.ts"
 import { Address, contentStoreKind, Namespace, Root, Timeout } from "./cli/globalFlags.ts"
-import { ztocBuilder } from "./mountServices.ts"
 
 /** containerd's images and content, over one connection that is made with the first call. */
 export const openContainerd = Effect.gen(function* () {
@@ -26,7 +23,9 @@ export const openContainerd = Effect.gen(function* () {
     timeout: yield* Timeout
   })
   const services = yield* Layer.build(
-    Layer.mergeAll(ImageStoreContainerd.layerConnected, ContentStoreContainerd.layerConnected).pipe(Layer.provide(connection))
+    Layer.mergeAll(ImageStoreContainerd.layerConnected, ContentStoreContainerd.layerConnected).pipe(
+      Layer.provide(connection)
+    )
   )
   return {
     images: Context.get(services, ImageStore),
@@ -53,14 +52,3 @@ export const openContentStore = Effect.fnUntraced(function* ({ content }: Pick<C
 export const openArtifactsDb = Effect.flatMap(Root, (root) =>
   Effect.map(Layer.build(artifactsDbIn(root)), (built) => Context.get(built, ArtifactsDb))
 )
-
-/** Builds into these stores. */
-export const openIndexBuilder = (store: ContentStore["Service"], artifacts: ArtifactsDb["Service"]) =>
-  Effect.map(
-    Layer.build(
-      IndexBuilderLive.layer.pipe(
-        Layer.provide([Layer.succeed(ContentStore, store), Layer.succeed(ArtifactsDb, artifacts), ztocBuilder])
-      )
-    ),
-    (built) => Context.get(built, IndexBuilder)
-  )

@@ -77,17 +77,18 @@ const keeping = (image: SourceImage, store: ContentStore["Service"]): SourceImag
     Stream.unwrap(Effect.map(store.ingest(descriptor, image.readBlob(descriptor)), () => store.read(descriptor)))
 })
 
-const openRegistryInput = Effect.fnUntraced(function* (
+const openRegistryInput = Effect.fnUntraced(function* <E, R>(
   reference: RegistryReference,
   output: Place,
-  registries: Registries
+  registries: Effect.Effect<Registries, E, R>
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const scratch = yield* fs.makeTempDirectoryScoped({ prefix: "soci-oci-" })
   const layout = yield* Layer.build(ContentStoreLayout.layer({ root: path.join(scratch, "store") }))
   const store = Context.get(layout, ContentStore)
-  const image = yield* registries.images.find(reference)
+  const { images } = yield* registries
+  const image = yield* images.find(reference)
   if (output._tag === "Path") {
     yield* fetchAll(image, store, image.target)
     const { readDocument, read } = store
@@ -99,7 +100,12 @@ const openRegistryInput = Effect.fnUntraced(function* (
   return streamed
 })
 
-export const openConversionInput = Effect.fnUntraced(function* (input: Place, output: Place, registries: Registries) {
+/** `registries` is run only where there is a registry to talk to. */
+export const openConversionInput = Effect.fnUntraced(function* <E, R>(
+  input: Place,
+  output: Place,
+  registries: Effect.Effect<Registries, E, R>
+) {
   if (input._tag === "Registry") return yield* openRegistryInput(input.reference, output, registries)
   const path = yield* Path.Path
   const fallback = output._tag === "Path" ? { fallbackDirectory: path.dirname(path.resolve(output.path)) } : {}

@@ -14,12 +14,12 @@ import { builtContent } from "../../builtContent.ts"
 import { CommandRefused } from "../../commandFailure.ts"
 import { countedContent, finishUpload } from "../../progress/countedContent.ts"
 import { makeProgressBars, type ProgressBars, standardError } from "../../progress/ProgressBars.ts"
-import { openRegistries, type Registries, type RegistryFlags } from "../../registryServices.ts"
-import { openIndexBuilder } from "../../stores.ts"
+import type { Registries, RegistryFlags } from "../../registryServices.ts"
+import { openIndexBuilder } from "../../indexBuilding.ts"
 import { readBuildOptions, readOptimizations, required } from "../buildOptions.ts"
 import { reportBuild } from "../buildReport.ts"
 import { printJson } from "../printJson.ts"
-import { eventLine } from "../push/pushIndexes.ts"
+import { pushEventLine } from "../push/pushEventLine.ts"
 import { uploadsAtOnce } from "../push/uploadsAtOnce.ts"
 import { type ConversionInput, openConversionInput, readPlace } from "./conversionInput.ts"
 import { convertedJson, convertedPlatforms, type ConvertOptions } from "./convertStored.ts"
@@ -43,7 +43,7 @@ const pushConverted = Effect.fnUntraced(function* (
   const concurrency = yield* uploadsAtOnce(options.maxConcurrentUploads)
   const onEvent = (event: PushEvent) =>
     Effect.andThen(
-      options.json ? Effect.void : bars.print(eventLine(event)),
+      options.json ? Effect.void : bars.print(pushEventLine(event)),
       event._tag === "Pushing" ? Effect.void : finishUpload(bars, event.descriptor)
     )
   const tag = reference.tag === undefined ? {} : { tag: reference.tag }
@@ -64,7 +64,12 @@ export const convertStandalone = Effect.fn("soci.convert.standalone")(function* 
     return yield* new CommandRefused({ reason: `${destination}: a converted image gets a tag, not a digest` })
   }
   const bars = yield* makeProgressBars(standardError)
-  const registries = yield* openRegistries(options, bars.note)
+  const registries = yield* Effect.cached(
+    Effect.flatMap(
+      Effect.promise(() => import("../../registryServices.ts")),
+      ({ openRegistries }) => openRegistries(options, bars.note)
+    )
+  )
   const input = yield* openConversionInput(from, to, registries)
   const platforms = yield* convertedPlatforms(input.image, options)
   const database = yield* Layer.build(ArtifactsDbSqlite.layer({ path: path.join(input.scratch, "artifacts.sqlite") }))
@@ -72,7 +77,7 @@ export const convertStandalone = Effect.fn("soci.convert.standalone")(function* 
   const onEvent = reportBuild(bars, options)
   const converted = yield* builder.convert(input.image, platforms, { ...buildOptions, onEvent })
   if (to._tag === "Registry") {
-    yield* pushConverted(registries, input, converted.descriptor, to.reference, options, bars)
+    yield* pushConverted(yield* registries, input, converted.descriptor, to.reference, options, bars)
   } else if (options.format._tag === "Some" && options.format.value === "oci-dir") {
     yield* writeLayoutDirectory(input.store, converted.descriptor, to.path)
   } else {

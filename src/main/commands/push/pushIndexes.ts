@@ -18,6 +18,7 @@ import { required } from "../buildOptions.ts"
 import { choosePlatforms, type PlatformOptions } from "../platformChoice.ts"
 import { printJson } from "../printJson.ts"
 import { type ChosenIndex, chooseIndexes, v2Warning } from "./chooseIndexes.ts"
+import { pushEventLine } from "./pushEventLine.ts"
 import { readRepository } from "./readRepository.ts"
 import { uploadsAtOnce } from "./uploadsAtOnce.ts"
 
@@ -74,11 +75,6 @@ const foundText = (found: ReadonlyArray<Descriptor>): string =>
   found.length === 1
     ? `soci index found in remote repository with digest: ${found[0]?.digest}`
     : "multiple soci indices found in remote repository"
-
-export const eventLine = ({ _tag, descriptor }: PushEvent): string => {
-  if (_tag === "Skipped") return `skipped artifact with digest: ${descriptor.digest}`
-  return `${_tag === "Pushing" ? "pushing" : "successfully pushed"} artifact with digest: ${descriptor.digest}`
-}
 
 /** Says once that the registry lacks the image, which goes there too: an index of nothing is of no use. */
 const imageNotice = (bars: ProgressBars["Service"], image: string, manifest: Digest) => {
@@ -148,7 +144,7 @@ export const pushIndexes = Effect.fn("soci.push")(function* (options: PushOption
     const onEvent = (event: PushEvent) =>
       Effect.all(
         [
-          voice.say(eventLine(event)),
+          voice.say(pushEventLine(event)),
           notice(event),
           event._tag === "Pushing" ? Effect.void : finishUpload(bars, event.descriptor)
         ],
