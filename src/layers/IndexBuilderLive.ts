@@ -161,19 +161,20 @@ export const layer = Layer.effect(
       const prefetch = yield* writePrefetchArtifacts(parts, answering, wantedPaths(options), options)
       const ztocs = answering.map(({ descriptor }) => descriptor)
       const descriptor = yield* writeIndex(name, version, [...ztocs, ...prefetch], manifestDescriptor, options)
-      const row = indexRow(descriptor, {
-        version,
-        manifest: manifestDescriptor.digest,
-        image: image.target.digest,
-        platform
-      })
-      yield* artifacts.write(yield* row)
       return { descriptor, version, platform, manifest: manifestDescriptor, ztocs, prefetch, skipped }
+    })
+
+    const record = Effect.fnUntraced(function* (
+      image: SourceImage,
+      { descriptor, version, manifest, platform }: BuiltIndex
+    ) {
+      const row = indexRow(descriptor, { version, manifest: manifest.digest, image: image.target.digest, platform })
+      yield* artifacts.write(yield* row)
     })
 
     return IndexBuilder.of({
       build: Effect.fn("IndexBuilder.build")((image, target, version, options) =>
-        store.withLease(buildIndex(image, target, version, options))
+        store.withLease(Effect.tap(buildIndex(image, target, version, options), (built) => record(image, built)))
       ),
       convert: Effect.fn("IndexBuilder.convert")((image, platforms, options) =>
         store.withLease(

@@ -1,8 +1,10 @@
 /**
  * Which SOCI artifacts exist on this machine, and for which image and layer (index-and-artifacts spec, section 10).
  *
- * One row for each artifact digest. Every operation is one transaction; CLI and daemon may use the data base at the same time, and a
- * process that dies leaves the state before or after its transaction.
+ * One row for each artifact digest. Several images may share an index, because v2 indexes of equal layers are equal: its row speaks of the
+ * image that was written last, and it is found by all of them. Every operation is one transaction; CLI and daemon may use the
+ * data base at the same time, and a process that dies leaves the state before or after its transaction. Who finds it locked waits for
+ * some seconds, says so, and gives up with an error.
  */
 import { Context, type Effect, type Option, Schema, type Stream } from "effect"
 import { Digest } from "./Descriptor.ts"
@@ -59,16 +61,21 @@ export class ArtifactsDb extends Context.Service<
     get(digest: Digest): Effect.Effect<ArtifactEntry, ArtifactNotFound | ArtifactsDbFailed>
     /** All rows, in byte order of their digests. */
     readonly entries: Stream.Stream<ArtifactEntry, ArtifactsDbFailed>
+    /** The rows of one type, in byte order of their digests. */
+    entriesOfType(type: ArtifactEntry["type"]): Stream.Stream<ArtifactEntry, ArtifactsDbFailed>
+    /** Each index once, as it concerns this image. */
     indexesOfImage(imageDigest: Digest): Effect.Effect<ReadonlyArray<ArtifactEntry>, ArtifactsDbFailed>
     indexesOfManifest(manifestDigest: Digest): Effect.Effect<ReadonlyArray<ArtifactEntry>, ArtifactsDbFailed>
     /** A ztoc of the layer with this span size: the first by its digest. */
     ztocOfLayer(layer: Digest, spanSize: number): Effect.Effect<Option.Option<ArtifactEntry>, ArtifactsDbFailed>
-    /** An index that belongs to another image and manifest from now on: conversion makes both anew. */
+    /** An index that belongs to another image and manifest too, which its row speaks of from now on: conversion makes both anew. */
     moveIndex(
       digest: Digest,
       to: { readonly originalDigest: Digest; readonly imageDigest: Digest }
     ): Effect.Effect<void, ArtifactNotFound | ArtifactsDbFailed>
     removeIndex(digest: Digest): Effect.Effect<void, ArtifactNotFound | NotAnIndex | ArtifactsDbFailed>
+    /** Removes a row of any type. */
+    remove(digest: Digest): Effect.Effect<void, ArtifactNotFound | ArtifactsDbFailed>
     /** Removes the rows whose content `exists` denies; answers with their digests. */
     removeOld<E, R>(
       exists: (digest: Digest) => Effect.Effect<boolean, E, R>

@@ -51,6 +51,8 @@ export const indexRow = (
     readonly manifest: Digest
     readonly image: Digest
     readonly platform: Platform
+    /** The manifest the index was built for, where it is not the same. */
+    readonly location?: Digest
   }
 ) =>
   row({
@@ -60,7 +62,7 @@ export const indexRow = (
     originalDigest: of.manifest,
     imageDigest: of.image,
     platform: formatPlatform(of.platform),
-    location: of.manifest,
+    location: of.location ?? of.manifest,
     mediaType: MediaType.ociManifest,
     artifactType: artifactTypeOf(of.version),
     spanSize: 0

@@ -33,6 +33,7 @@ import {
 } from "../../streams/codec/imageDocuments.ts"
 import { dedupePlatforms, formatPlatform, matchesPlatform, normalizePlatform } from "../../streams/codec/platform.ts"
 import { hostPlatform } from "../hostPlatform.ts"
+import { indexRow } from "./artifactRows.ts"
 import { describeContent } from "./describeContent.ts"
 import { makeGcLabels } from "./gcLabels.ts"
 
@@ -72,7 +73,7 @@ export const convertImage =
         store.ingest(descriptor, Stream.succeed(bytes)),
         (cause) => new IndexNotKept({ image: name, attempted: "cannot write the image index to local store", cause })
       )
-      yield* moveRows(artifacts, descriptor, manifests)
+      yield* writeRows(artifacts, descriptor, manifests, indexes)
       const labels = makeGcLabels(store, name)
       yield* labels.image(descriptor.digest, manifests)
       if (options.gcRootLabel) yield* labels.root(descriptor.digest)
@@ -189,21 +190,34 @@ const annotate = Effect.fnUntraced(function* (
   return { ...kept, ...content, ...(annotations ? { annotations } : {}) }
 })
 
-/** The rows of all indexes in the new image speak of it and of its manifests. */
-const moveRows = Effect.fnUntraced(function* (
+/**
+ * The rows of all indexes in the new image speak of it and of its manifests. Those that were built now have none before: a conversion that
+ * fails leaves no row of an index that no image has.
+ */
+const writeRows = Effect.fnUntraced(function* (
   artifacts: ArtifactsDb["Service"],
   image: Descriptor,
-  manifests: ReadonlyArray<Descriptor>
+  manifests: ReadonlyArray<Descriptor>,
+  indexes: ReadonlyArray<BuiltIndex>
 ) {
-  for (const { digest, annotations } of manifests.filter(isSociIndex)) {
-    const originalDigest = annotations?.[SociAnnotation.imageManifestDigest]
-    if (!isDigest(originalDigest)) continue
-    // An index that was converted elsewhere has no row here.
-    yield* Effect.catchTag(
-      artifacts.moveIndex(digest, { originalDigest, imageDigest: image.digest }),
-      "ArtifactNotFound",
-      () => Effect.void
+  for (const entry of manifests.filter(isSociIndex)) {
+    const manifest = entry.annotations?.[SociAnnotation.imageManifestDigest]
+    if (!isDigest(manifest)) continue
+    const built = indexes.findLast(
+      ({ descriptor, platform }) =>
+        descriptor.digest === entry.digest &&
+        entry.platform !== undefined &&
+        formatPlatform(platform) === formatPlatform(entry.platform)
     )
+    if (built !== undefined) {
+      const { version, platform } = built
+      const row = indexRow(entry, { version, manifest, image: image.digest, platform, location: built.manifest.digest })
+      yield* artifacts.write(yield* row)
+      continue
+    }
+    // An index that was converted elsewhere has no row here.
+    const to = { originalDigest: manifest, imageDigest: image.digest }
+    yield* Effect.catchTag(artifacts.moveIndex(entry.digest, to), "ArtifactNotFound", () => Effect.void)
   }
 })
 
