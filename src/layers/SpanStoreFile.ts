@@ -10,13 +10,20 @@ import { availableParallelism } from "node:os"
 import { Inflate } from "../services/Inflate.ts"
 import type { RemoteBlob } from "../services/RemoteBlob.ts"
 import { type LayerToOpen, SpanStore, type SpanStoreFailed } from "../services/SpanStore.ts"
-import { InvalidZtoc, type Ztoc } from "../services/Ztoc.ts"
+import { InvalidZtoc } from "../services/Ztoc.ts"
+import { makeLayerFiles } from "./spans/layerFiles.ts"
 import { openLayer } from "./spans/openLayer.ts"
 import { sweepSpanFiles } from "./spans/SpanFile.ts"
+import type { QuotaOptions } from "./spans/SpanQuota.ts"
+import { SpansInMemory } from "./spans/SpansInMemory.ts"
 
 export interface SpanStoreOptions {
-  /** Made with mode 0700 where it is missing. Layers have directories of their own in it as long as they are open. */
+  /** Made with mode 0700 where it is missing. Layers have directories of their own in it, as long as they are open or kept. */
   readonly directory: string
+  /** Keeps the spans of layers that were closed for those who open them later; without it they go with the layer. */
+  readonly keep?: QuotaOptions
+  /** Bytes of spans held in memory while the disk has no room; 64 MiB. */
+  readonly memoryBytes?: number
   /** Requests of one layer at the same time; 4. */
   readonly requestsPerLayer?: number
   /** Compressed bytes that one request asks for, unless a single span is larger; 16 MiB. */
@@ -30,6 +37,7 @@ export interface SpanStoreOptions {
 }
 
 const sixteenMiB = 16 * 1024 * 1024
+const sixtyFourMiB = 64 * 1024 * 1024
 /** Twice what a link of 1 Gbit/s and 25 ms has under way: more is fetched in vain where a reader stops. */
 const eightMiB = 8 * 1024 * 1024
 
@@ -41,18 +49,23 @@ export const layer = (options: SpanStoreOptions): Layer.Layer<SpanStore, SpanSto
       const inflate = yield* Inflate
       const inflates = yield* Semaphore.make(options.inflates ?? availableParallelism())
       yield* sweepSpanFiles(directory)
+      const { files, quota } = yield* makeLayerFiles(directory, options.keep)
+      const memory = new SpansInMemory(options.memoryBytes ?? sixtyFourMiB)
       const layers = yield* RcMap.make({
         lookup: (key: LayerKey) =>
           openLayer(
             {
-              directory,
+              files,
+              memory,
+              quota,
               limits: { requests: options.requestsPerLayer ?? 4, requestBytes: options.requestBytes ?? sixteenMiB },
               readAheadBytes: options.readAheadBytes ?? eightMiB,
               verificationRetries: options.verificationRetries ?? 3,
               inflate,
               inflates
             },
-            key.layer
+            key.layer,
+            key.identity
           )
       })
 
@@ -99,11 +112,11 @@ const lend = (sources: Set<RemoteBlob>, blob: RemoteBlob) =>
 
 class LayerKey implements Equal.Equal {
   readonly layer: LayerToOpen
-  private readonly identity: string
+  readonly identity: string
 
   constructor(layer: LayerToOpen) {
     this.layer = layer
-    this.identity = `${layer.digest} ${identityOf(layer.ztoc)}`
+    this.identity = identityOf(layer)
   }
 
   [Hash.symbol](): number {
@@ -115,9 +128,10 @@ class LayerKey implements Equal.Equal {
   }
 }
 
-/** A digest of all that decides how the layer's bytes become its stream. */
-const identityOf = (ztoc: Ztoc): string => {
+/** A digest of the layer and of all that decides how its bytes become its stream. */
+const identityOf = ({ digest, ztoc }: LayerToOpen): string => {
   const { compressionAlgorithm, compressedArchiveSize, uncompressedArchiveSize, maxSpanId, spanDigests } = ztoc
-  const fields = [compressionAlgorithm, compressedArchiveSize, uncompressedArchiveSize, maxSpanId, ...spanDigests]
+  const sizes = [compressedArchiveSize, uncompressedArchiveSize, maxSpanId]
+  const fields = [digest, compressionAlgorithm, ...sizes, ...spanDigests]
   return createHash("sha256").update(JSON.stringify(fields)).update(ztoc.checkpoints).digest("hex")
 }

@@ -70,6 +70,11 @@ export interface LayerSpans {
   readonly table: SpanTable
   /** Succeeds once every span that holds a byte of [offset, offset + length) is local. */
   ensure(offset: number, length: number): Effect.Effect<void, SpanUnavailable>
+  /**
+   * The same, but where the disk has no room for the spans it answers with the bytes themselves, which are then in memory only:
+   * undefined says that they are local.
+   */
+  supply(offset: number, length: number): Effect.Effect<Uint8Array | undefined, SpanUnavailable>
   /** The bytes [offset, offset + length), less where the stream ends. */
   read(offset: number, length: number): Effect.Effect<Uint8Array, SpanUnavailable>
   readonly stats: Effect.Effect<SpanStats>

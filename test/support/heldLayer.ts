@@ -93,6 +93,7 @@ export const heldLayer = Effect.fnUntraced(function* (
     size: stream.length,
     table,
     ensure,
+    supply: (offset, length) => Effect.as(ensure(offset, length), undefined),
     read: (offset, length) => Effect.as(ensure(offset, length), stream.subarray(offset, offset + length)),
     stats: Effect.succeed({ spans: count, spansLocal: 0, fetchedBytes: 0, requests: 0, digestMismatches: 0 })
   }

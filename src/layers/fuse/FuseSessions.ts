@@ -62,8 +62,8 @@ export const makeFuseSessions = Effect.fnUntraced(function* (
         const waiting = open.get(read.mount)?.waiting
         // A session that ends answers for itself.
         if (waiting !== undefined && spans !== undefined) {
-          waiting.wait(read, spans, (errno) =>
-            threads.resume(thread, { mount: read.mount, ticket: read.ticket, errno })
+          waiting.wait(read, spans, (outcome) =>
+            threads.resume(thread, { mount: read.mount, ticket: read.ticket, outcome })
           )
         }
         return

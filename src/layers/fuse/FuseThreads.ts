@@ -5,7 +5,7 @@
 import { Deferred, Effect, type Scope } from "effect"
 import { Worker } from "node:worker_threads"
 import { closeBell, makeBell, ring } from "../native/epoll.ts"
-import type { FromFuseWorker, FuseChange, FuseThreadStart, ToFuseWorker } from "./fuseMessages.ts"
+import type { FromFuseWorker, FuseChange, FuseThreadStart, ResumedRead, ToFuseWorker } from "./fuseMessages.ts"
 
 /** What threads say of themselves. */
 export type FuseReport = Exclude<FromFuseWorker, { readonly type: "changed" }>
@@ -14,7 +14,7 @@ export interface FuseThreads {
   readonly count: number
   /** Done once every thread has done it. After a crash nothing serves any more: this dies, or is in vain for what only undoes. */
   change(change: FuseChange): Effect.Effect<void>
-  resume(thread: number, read: { readonly mount: number; readonly ticket: number; readonly errno: number }): void
+  resume(thread: number, read: Omit<ResumedRead, "type">): void
   /** Why a thread died; never, if none does. No thread is left by then. */
   readonly crash: Effect.Effect<unknown>
 }

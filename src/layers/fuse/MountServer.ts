@@ -7,7 +7,7 @@ import type { FuseReply } from "../../streams/codec/fuseReply.ts"
 import type { FuseRequest } from "../../streams/codec/fuseRequest.ts"
 import { isLocal } from "../../streams/spanTable.ts"
 import { read, readAt, write } from "../native/descriptors.ts"
-import type { FromFuseWorker } from "./fuseMessages.ts"
+import type { FromFuseWorker, ReadOutcome } from "./fuseMessages.ts"
 import type { FileContent, LayerSource, ServedFiles } from "./ServedFiles.ts"
 
 /** What one thread has once, for all its mounts. */
@@ -74,18 +74,30 @@ export class MountServer {
   }
 
   /** Answers a parked read. */
-  resume(ticket: number, errno: number): void {
+  resume(ticket: number, outcome: ReadOutcome): void {
     const waiting = this.#parked.get(ticket)
     if (waiting === undefined) return
     this.#parked.delete(ticket)
-    const result = errno === 0 ? this.#fromLayer(waiting.source, waiting.offset, waiting.length) : -errno
-    this.#finish(waiting.uniqueLow, waiting.uniqueHigh, result, Opcode.read)
+    this.#finish(waiting.uniqueLow, waiting.uniqueHigh, this.#outcomeOf(waiting, outcome), Opcode.read)
+  }
+
+  #outcomeOf({ source, offset, length }: ParkedRead, outcome: ReadOutcome): number {
+    switch (outcome.kind) {
+      case "local":
+        return this.#fromLayer(source, offset, length)
+      case "bytes":
+        if (outcome.bytes.length !== length) return -Errno.EIO
+        this.#thread.reply.body.set(outcome.bytes)
+        return length
+      case "failed":
+        return -outcome.errno
+    }
   }
 
   /** Answers with EIO whatever still waits, for one source or at all. */
   abandon(of?: FileContent["source"]): void {
     for (const [ticket, { source }] of this.#parked)
-      if (of === undefined || of === source) this.resume(ticket, Errno.EIO)
+      if (of === undefined || of === source) this.resume(ticket, { kind: "failed", errno: Errno.EIO })
   }
 
   #count(which: 0 | 1): void {

@@ -7,11 +7,11 @@
 import { Cause, Deferred, Effect, type Exit, FiberMap, Schedule, type Scope } from "effect"
 import type { LayerSpans } from "../../services/SpanStore.ts"
 import { Errno } from "../../streams/codec/fuse.ts"
-import type { WaitingRead } from "./fuseMessages.ts"
+import type { ReadOutcome, WaitingRead } from "./fuseMessages.ts"
 
 export interface WaitingReads {
-  /** Makes the bytes local, then answers: 0, or the errno that the read fails with. */
-  wait(read: WaitingRead, spans: LayerSpans, answer: (errno: number) => void): void
+  /** Makes the bytes local, or has them supplied, then answers. */
+  wait(read: WaitingRead, spans: LayerSpans, answer: (outcome: ReadOutcome) => void): void
   /** The kernel asks to give up a read, by the number of its request. */
   interrupt(unique: string): void
 }
@@ -25,7 +25,7 @@ const lookForKill = Schedule.spaced("100 millis")
 export const makeWaitingReads = Effect.fnUntraced(function* (
   isBeingKilled: (thread: number) => boolean
 ): Effect.fn.Return<WaitingReads, never, Scope.Scope> {
-  const fibers = yield* FiberMap.make<string, number, never>()
+  const fibers = yield* FiberMap.make<string, ReadOutcome, never>()
   const start = yield* FiberMap.runtime(fibers)()
   const interrupts = new Map<string, Deferred.Deferred<void>>()
   const early = new Set<string>()
@@ -36,12 +36,12 @@ export const makeWaitingReads = Effect.fnUntraced(function* (
     interrupts.set(read.unique, interrupted)
     const givenUp = Deferred.await(interrupted).pipe(
       Effect.andThen(untilKilled(read.reader, isBeingKilled)),
-      Effect.as(Errno.EINTR)
+      Effect.as(failedWith(Errno.EINTR))
     )
-    const fiber = start(read.unique, Effect.raceFirst(makeLocal(spans, read), givenUp))
+    const fiber = start(read.unique, Effect.raceFirst(supply(spans, read), givenUp))
     fiber.addObserver((exit) => {
       interrupts.delete(read.unique)
-      answer(errnoOf(exit))
+      answer(outcomeOf(exit))
     })
   }
 
@@ -56,17 +56,20 @@ export const makeWaitingReads = Effect.fnUntraced(function* (
   return { wait, interrupt }
 })
 
-const makeLocal = (spans: LayerSpans, { offset, length }: WaitingRead): Effect.Effect<number> =>
-  spans.ensure(offset, length).pipe(
-    Effect.as(0),
-    Effect.catch((error) => Effect.as(Effect.logWarning(error.message), Errno.EIO)),
+const failedWith = (errno: number): ReadOutcome => ({ kind: "failed", errno })
+
+const supply = (spans: LayerSpans, { offset, length }: WaitingRead): Effect.Effect<ReadOutcome> =>
+  spans.supply(offset, length).pipe(
+    Effect.map((bytes): ReadOutcome => (bytes === undefined ? { kind: "local" } : { kind: "bytes", bytes })),
+    Effect.catch((error) => Effect.as(Effect.logWarning(error.message), failedWith(Errno.EIO))),
     Effect.tapCause((cause) =>
       Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("a read of a layer met a defect", cause)
     )
   )
 
 /** A read whose fiber met a defect, or was interrupted with the mount, has no other error than this. */
-const errnoOf = (exit: Exit.Exit<number>): number => (exit._tag === "Success" ? exit.value : Errno.EIO)
+const outcomeOf = (exit: Exit.Exit<ReadOutcome>): ReadOutcome =>
+  exit._tag === "Success" ? exit.value : failedWith(Errno.EIO)
 
 const untilKilled = (reader: number, isBeingKilled: (thread: number) => boolean): Effect.Effect<void> =>
   Effect.sync(() => isBeingKilled(reader)).pipe(

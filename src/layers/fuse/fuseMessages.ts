@@ -60,10 +60,21 @@ export type FuseChange =
     }
   | { readonly type: "removeFile"; readonly mount: number; readonly node: number }
 
-export type ToFuseWorker =
-  | { readonly type: "change"; readonly ask: number; readonly change: FuseChange }
-  /** The bytes that a read waited for are there, or the errno it fails with. */
-  | { readonly type: "resume"; readonly mount: number; readonly ticket: number; readonly errno: number }
+export type ToFuseWorker = { readonly type: "change"; readonly ask: number; readonly change: FuseChange } | ResumedRead
+
+/** What becomes of a read that waited. */
+export type ReadOutcome =
+  | { readonly kind: "local" }
+  /** What the disk had no room for. */
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
+  | { readonly kind: "failed"; readonly errno: number }
+
+export interface ResumedRead {
+  readonly type: "resume"
+  readonly mount: number
+  readonly ticket: number
+  readonly outcome: ReadOutcome
+}
 
 /** A read of bytes that are not local. */
 export interface WaitingRead {

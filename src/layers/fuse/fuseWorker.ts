@@ -108,7 +108,7 @@ const hear = (message: ToFuseWorker) => {
     apply(message.change)
     return thread.send({ type: "changed", ask: message.ask })
   }
-  mounts.get(message.mount)?.server.resume(message.ticket, message.errno)
+  mounts.get(message.mount)?.server.resume(message.ticket, message.outcome)
 }
 
 const hearAll = () => {

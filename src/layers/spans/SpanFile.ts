@@ -18,6 +18,10 @@ export interface SpanFile {
   write(bytes: Uint8Array, offset: number): Effect.Effect<void, unknown>
   /** The bytes of a range, less where the file ends. */
   read(offset: number, length: number): Effect.Effect<Uint8Array, unknown>
+  /** Whether the bytes of a span are there from earlier. */
+  isKept(span: number): boolean
+  /** Says that the bytes of a span were written, for those who open the layer later. */
+  keep(span: number): Effect.Effect<void, unknown>
 }
 
 /** What tells a process from an earlier one with its number: when it started, in clock ticks (proc(5), stat, field 22). */
@@ -64,10 +68,12 @@ export const makeSpanFile = Effect.fnUntraced(function* (directory: string, laye
     (handle) => Effect.promise(() => handle.close())
   )
   yield* attempt(path, `it cannot be given ${size} bytes`, () => file.truncate(size))
-  return spanFileOf(path, file)
+  const temporary: SpanFile = { ...spanFileOf(path, file), isKept: () => false, keep: () => Effect.void }
+  return temporary
 })
 
-const spanFileOf = (path: string, file: FileHandle): SpanFile => ({
+/** Reads and writes of an open file. */
+export const spanFileOf = (path: string, file: FileHandle): Pick<SpanFile, "path" | "write" | "read"> => ({
   path,
   write: (bytes, offset) =>
     Effect.tryPromise({ try: () => writeAll(file, bytes, offset), catch: (cause) => cause }).pipe(

@@ -13,8 +13,10 @@ import type { Span, Zinfo } from "../../services/Ztoc.ts"
 import { runsOf } from "../../streams/spanPlan.ts"
 import { type CompressedSpan, splitSpans } from "../../streams/splitSpans.ts"
 import type { SpanReport } from "./layerActor.ts"
-import { type SpanFile } from "./SpanFile.ts"
+import type { SpanFile } from "./SpanFile.ts"
 import type { SpanRequest } from "./SpanLedger.ts"
+import type { SpanQuota } from "./SpanQuota.ts"
+import type { LayerMemory } from "./SpansInMemory.ts"
 
 /** Spans of one request that are inflated or written at the same time, while the next one arrives. */
 const spansInWork = 2
@@ -54,6 +56,9 @@ export interface FetchOptions extends SpanDecoding {
   readonly sources: ReadonlySet<RemoteBlob>
   readonly file: SpanFile
   readonly inflates: Semaphore.Semaphore
+  /** For what the disk has no room for. */
+  readonly memory: LayerMemory
+  readonly quota: SpanQuota | undefined
   /** How often a span with wrong bytes is fetched again. */
   readonly verificationRetries: number
   readonly counts: SpanCounts
@@ -164,17 +169,35 @@ const settleSpan = (options: FetchOptions, report: SpanReport, remaining: Set<nu
 
 /** Inflates a verified span and writes it; only what lies inside the archive. */
 const makeLocal = Effect.fnUntraced(function* (options: FetchOptions, { span, bytes }: CompressedSpan) {
-  const { layer, table, file, inflates } = options
+  const { layer, table, inflates } = options
   const start = table.starts[span.id] ?? 0
   const length = (table.starts[span.id + 1] ?? start) - start
   const content = yield* inflates.withPermit(contentOf(options, span.id, bytes, length))
-  yield* file
-    .write(content, start)
-    .pipe(
-      Effect.mapError((cause) => unavailable(layer, span.id, "disk", `${file.path}: ${causeMessage(cause)}`, cause))
-    )
+  yield* writeSpan(options, span.id, content, start).pipe(
+    Effect.catch((cause) => {
+      options.memory.put(span.id, content)
+      return Effect.fail(unavailable(layer, span.id, "disk", `${options.file.path}: ${causeMessage(cause)}`, cause))
+    })
+  )
+  options.memory.delete(span.id)
   yield* Metric.update(localSpans, 1)
 })
+
+/** Where the disk is full, layers that nobody reads make room, once. */
+const writeSpan = ({ file, quota }: FetchOptions, span: number, content: Uint8Array, start: number) => {
+  const write = Effect.andThen(file.write(content, start), file.keep(span))
+  if (quota === undefined) return write
+  return write.pipe(
+    Effect.catchIf(isDiskFull, () => Effect.andThen(quota.reclaim(reclaimedAtOnce), write)),
+    Effect.andThen(quota.wrote(content.length))
+  )
+}
+
+/** More than one span: the next ones want room too. */
+const reclaimedAtOnce = 64 * 1024 * 1024
+
+const isDiskFull = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && (cause.code === "ENOSPC" || cause.code === "EDQUOT")
 
 /** What the compressed bytes of a span become; of `length` bytes, which may be fewer than the span's. */
 export const contentOf = (

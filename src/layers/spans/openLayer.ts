@@ -4,6 +4,7 @@
  */
 import { Effect, Result, type Scope, type Semaphore, Stream } from "effect"
 import { causeMessage } from "../../services/causeMessage.ts"
+import type { Digest } from "../../services/Descriptor.ts"
 import type { Inflate } from "../../services/Inflate.ts"
 import type { RemoteBlob } from "../../services/RemoteBlob.ts"
 import {
@@ -19,16 +20,28 @@ import { spansOf } from "../../streams/codec/zinfo.ts"
 import { firstSpan, isPresent, lastSpan, makeSpanTable, markPresent, streamEnd } from "../../streams/spanTable.ts"
 import { type FetchOptions, makeFetchSpans, unavailable } from "./fetchSpans.ts"
 import { makeLayerActor } from "./layerActor.ts"
-import { makeSpanFile } from "./SpanFile.ts"
+import type { KeptLayer } from "./keptSpans.ts"
+import type { SpanFile } from "./SpanFile.ts"
 import type { LedgerLimits } from "./SpanLedger.ts"
+import type { SpanQuota } from "./SpanQuota.ts"
+import type { SpansInMemory } from "./SpansInMemory.ts"
+import { makeSupply } from "./supply.ts"
 
 export interface OpenLayerOptions {
-  readonly directory: string
+  readonly files: LayerFiles
+  readonly memory: SpansInMemory
+  readonly quota: SpanQuota | undefined
   readonly limits: LedgerLimits
   readonly readAheadBytes: number
   readonly verificationRetries: number
   readonly inflate: Inflate["Service"]
   readonly inflates: Semaphore.Semaphore
+}
+
+/** Where layers have their files. */
+export interface LayerFiles {
+  /** The file of a layer that is read in this way: with what it held, where it is kept. */
+  open(layer: Digest, identity: string, kept: KeptLayer): Effect.Effect<SpanFile, SpanStoreFailed, Scope.Scope>
 }
 
 /** An open layer, and the set of blobs it is read from: whoever opens it adds one and takes it away again. */
@@ -41,20 +54,23 @@ const tarBlock = 512
 
 export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
   options: OpenLayerOptions,
-  { digest, ztoc, blob }: LayerToOpen
+  { digest, ztoc, blob }: LayerToOpen,
+  identity: string
 ): Effect.fn.Return<SharedLayer, InvalidZtoc | SpanStoreFailed | SpanUnavailable, Scope.Scope> {
   const { spans, zinfo } = yield* Effect.fromResult(spansOf(ztoc))
   if (spans.length === 0 && ztoc.uncompressedArchiveSize > 0) {
     const reason = `${ztoc.uncompressedArchiveSize} bytes in no spans`
     return yield* new InvalidZtoc({ stage: "spans", field: "uncompressed_archive_size", reason })
   }
-  yield* checkFront({ digest, ztoc, blob }, spans)
   const table = tableOf(ztoc, spans)
   const size = Math.ceil(streamEnd(table) / tarBlock) * tarBlock
-  const file = yield* makeSpanFile(options.directory, digest, size)
+  const file = yield* options.files.open(digest, identity, { size, starts: table.starts })
+  // Who kept spans had looked at the front.
+  if (!markKept(table, file)) yield* checkFront({ digest, ztoc, blob }, spans)
   const sources = new Set<RemoteBlob>()
   const counts = { fetchedBytes: 0, requests: 0, digestMismatches: 0 }
-  const fetchOptions: FetchOptions = { ...options, layer: digest, table, spans, zinfo, sources, file, counts }
+  const memory = options.memory.of(identity)
+  const fetchOptions: FetchOptions = { ...options, memory, layer: digest, table, spans, zinfo, sources, file, counts }
   const actor = yield* makeLayerActor({
     table,
     spans,
@@ -68,24 +84,26 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
     const first = firstSpan(table, offset, length)
     return first < 0 ? Effect.void : actor.ensure(first, lastSpan(table, offset, length))
   }
-  const read: LayerSpans["read"] = Effect.fnUntraced(function* (offset, length) {
-    const start = Math.max(offset, 0)
-    const end = Math.min(offset + length, size)
-    if (start >= end) return new Uint8Array(0)
-    yield* ensure(start, end - start)
-    return yield* file.read(start, end - start).pipe(
+  const readFile = (start: number, end: number) =>
+    file.read(start, end - start).pipe(
       Effect.mapError((cause) => {
         const reason = `${file.path}: ${causeMessage(cause)}`
         return unavailable(digest, firstSpan(table, start, end - start), "disk", reason, cause)
       })
     )
+  const supply = makeSupply({ table, memory, ensure: actor.ensure, readFile })
+  const read: LayerSpans["read"] = Effect.fnUntraced(function* (offset, length) {
+    const start = Math.max(offset, 0)
+    const end = Math.min(offset + length, size)
+    if (start >= end) return new Uint8Array(0)
+    return (yield* supply(start, end - start)) ?? (yield* readFile(start, end))
   })
   const stats: LayerSpans["stats"] = Effect.sync(() => ({
     spans: table.count,
     spansLocal: countPresent(table),
     ...counts
   }))
-  return { layer: { layer: digest, path: file.path, size, table, ensure, read, stats }, sources }
+  return { layer: { layer: digest, path: file.path, size, table, ensure, supply, read, stats }, sources }
 })
 
 /**
@@ -99,6 +117,17 @@ const tableOf = (ztoc: Ztoc, spans: ReadonlyArray<Span>): SpanTable => {
     if (table.starts[span] === table.starts[span + 1]) markPresent(table, span)
   }
   return table
+}
+
+/** Whether any span of the layer is there from earlier. */
+const markKept = (table: SpanTable, file: SpanFile): boolean => {
+  let some = false
+  for (let span = 0; span < table.count; span++) {
+    if (!file.isKept(span)) continue
+    some = true
+    markPresent(table, span)
+  }
+  return some
 }
 
 const countPresent = (table: SpanTable): number => {

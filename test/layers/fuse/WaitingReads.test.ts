@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { WaitingRead } from "../../../src/layers/fuse/fuseMessages.ts"
+import type { ReadOutcome, WaitingRead } from "../../../src/layers/fuse/fuseMessages.ts"
 import { isBeingKilled } from "../../../src/layers/fuse/pendingKill.ts"
 import { makeWaitingReads } from "../../../src/layers/fuse/WaitingReads.ts"
 import type { LayerSpans } from "../../../src/services/SpanStore.ts"
@@ -11,27 +11,32 @@ import { digestOf } from "../../../src/streams/verify.ts"
 
 const read: WaitingRead = { ticket: 1, mount: 1, source: 1, unique: "0:6", reader: 4711, offset: 100, length: 200 }
 
-const spansThat = (ensure: LayerSpans["ensure"]): LayerSpans => ({
+type Supply = LayerSpans["supply"]
+
+const spansThat = (supply: Supply): LayerSpans => ({
   layer: digestOf(new Uint8Array(0)),
   path: "/nowhere",
   size: 512,
   table: makeSpanTable([0, 512]),
-  ensure,
+  supply,
+  ensure: () => Effect.die(new Error("not asked for")),
   read: () => Effect.die(new Error("not asked for")),
   stats: Effect.die(new Error("not asked for"))
 })
 
 const unavailable = new SpanUnavailable({ layer: "layer", span: 0, kind: "network", reason: "no network" })
 
-/** Reads with one that waits for `ensure`, and what it was answered. */
+/** Reads with one that waits for `supply`, and what it was answered: 0 for local bytes, bytes, or an errno. */
 const waiting = Effect.fnUntraced(function* (
-  ensure: LayerSpans["ensure"],
+  supply: Supply,
   options: { readonly killed?: () => boolean; readonly interruptedBefore?: boolean } = {}
 ) {
   const reads = yield* makeWaitingReads((thread) => thread === read.reader && (options.killed?.() ?? false))
-  const answers: Array<number> = []
+  const answers: Array<number | Uint8Array> = []
+  const answer = (outcome: ReadOutcome) =>
+    answers.push(outcome.kind === "local" ? 0 : outcome.kind === "bytes" ? outcome.bytes : outcome.errno)
   if (options.interruptedBefore) reads.interrupt(read.unique)
-  reads.wait(read, spansThat(ensure), (errno) => answers.push(errno))
+  reads.wait(read, spansThat(supply), answer)
   return { reads, answers }
 })
 
@@ -42,7 +47,7 @@ describe("WaitingReads", () => {
       const asked: Array<readonly [number, number]> = []
       const { answers } = yield* waiting((offset, length) => {
         asked.push([offset, length])
-        return Deferred.await(arrived)
+        return Effect.as(Deferred.await(arrived), undefined)
       })
       yield* Effect.yieldNow
       assert.deepStrictEqual(answers, [])
@@ -50,6 +55,15 @@ describe("WaitingReads", () => {
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(answers, [0])
       assert.deepStrictEqual(asked, [[100, 200]])
+    }).pipe(Effect.scoped)
+  )
+
+  it.effect("answers with the bytes where the disk has no room for them", () =>
+    Effect.gen(function* () {
+      const bytes = new Uint8Array([1, 2, 3])
+      const { answers } = yield* waiting(() => Effect.succeed(bytes))
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(answers, [bytes])
     }).pipe(Effect.scoped)
   )
 
