@@ -41,6 +41,12 @@ export const commands: ReadonlyArray<CommandEntry> = [
     load: () => import("./commands/push.ts").then(({ push }) => push)
   }),
   commandEntry({
+    name: "rebuild-db",
+    summary: "rebuilds the artifacts database",
+    needsRoot: true,
+    load: () => import("./commands/rebuildDb.ts").then(({ rebuildDb }) => rebuildDb)
+  }),
+  commandEntry({
     name: "mount",
     summary: "mount an image's root file system lazily",
     needsRoot: false,
@@ -51,5 +57,11 @@ export const commands: ReadonlyArray<CommandEntry> = [
     summary: "run a program from an image that is mounted lazily",
     needsRoot: false,
     load: () => import("./commands/run.ts").then(({ run }) => run)
+  }),
+  commandEntry({
+    name: "completion",
+    summary: "print a script that completes commands and flags in a shell",
+    needsRoot: false,
+    load: () => import("./commands/completion.ts").then(({ completion }) => completion)
   })
 ]

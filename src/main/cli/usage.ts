@@ -39,7 +39,9 @@ export const refuseCommand = (word: string, suggestions: ReadonlyArray<string>):
 /** In the words of the reference where it has them. */
 const reasonOf = (error: CliError.NonShowHelpErrors): string => {
   if (error._tag === "InvalidValue" && error.kind === "flag") {
-    return `invalid value ${JSON.stringify(error.value)} for flag -${error.option}: ${error.expected}`
+    // A choice is told by its quoted words.
+    const expected = error.expected.startsWith('"') ? `expected ${error.expected}` : error.expected
+    return `invalid value ${JSON.stringify(error.value)} for flag -${error.option}: ${expected}`
   }
   if (error._tag === "MissingOption") return `Required flag "${error.option}" not set`
   return error.message

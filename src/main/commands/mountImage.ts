@@ -1,68 +1,18 @@
 /**
- * What `soci mount` and `soci run` have in common: which image, how it is found, and how it is mounted.
+ * What `soci mount` and `soci run` have in common: the image is found, with its index, and mounted.
  */
-import { Effect, Option, type Redacted } from "effect"
-import { Argument, Flag } from "effect/cli"
+import { Effect, Option } from "effect"
 import { hostPlatform } from "../../layers/hostPlatform.ts"
 import { resolvePlatform } from "../../layers/resolvePlatform.ts"
 import { ArtifactSource, type PlatformManifest } from "../../services/ArtifactSource.ts"
-import { Digest, type Platform } from "../../services/Descriptor.ts"
+import type { Platform } from "../../services/Descriptor.ts"
 import { ImageMounter } from "../../services/ImageMounter.ts"
 import { formatImageName, parseImageName } from "../../services/ImageName.ts"
 import { ImageSource, PlatformNotInImage, type SourceImage } from "../../services/ImageSource.ts"
-import type { MountMode } from "../../services/LayerMounter.ts"
 import { decodeImageConfig } from "../../streams/codec/imageDocuments.ts"
 import { formatPlatform, matchesPlatform, parsePlatform } from "../../streams/codec/platform.ts"
 import { CommandRefused } from "../commandFailure.ts"
-
-export const imageArgument = Argument.String("image").pipe(
-  Argument.withDescription("host/repository:tag, host/repository@sha256:…, or oci-layout:PATH[:TAG|@DIGEST]")
-)
-
-export const imageFlags = {
-  plainHttp: Flag.Boolean("plain-http").pipe(
-    Flag.withDescription("Talk to the registry without TLS (loopback needs no flag)"),
-    Flag.withDefault(false)
-  ),
-  user: Flag.Redacted("user").pipe(
-    Flag.withAlias("u"),
-    Flag.withDescription("name[:password] for the registry; else docker's configuration is used"),
-    Flag.optional
-  ),
-  platform: Flag.String("platform").pipe(
-    Flag.withAlias("p"),
-    Flag.withDescription("os/architecture[/variant]; this machine's by default"),
-    Flag.optional
-  ),
-  mountMode: Flag.Literals("mount-mode", ["auto", "erofs", "fuse"]).pipe(
-    Flag.withDescription("How layers are mounted: kernel EROFS where possible, or FUSE"),
-    Flag.withDefault("auto")
-  ),
-  writable: Flag.Boolean("writable").pipe(
-    Flag.withDescription("Put a writable directory on top; what is written is discarded at the end"),
-    Flag.withDefault(false)
-  ),
-  indexDigest: Flag.String("index-digest").pipe(
-    Flag.withDescription("The SOCI index to use, instead of the one found with the image"),
-    Flag.withSchema(Digest),
-    Flag.optional
-  ),
-  build: Flag.Boolean("build").pipe(
-    Flag.withDescription("Where the image has no SOCI index, fetch its layers whole and index them here"),
-    Flag.withDefault(false)
-  )
-}
-
-export interface ImageOptions {
-  readonly image: string
-  readonly plainHttp: boolean
-  readonly user: Option.Option<Redacted.Redacted<string>>
-  readonly platform: Option.Option<string>
-  readonly mountMode: MountMode
-  readonly writable: boolean
-  readonly indexDigest: Option.Option<Digest>
-  readonly build: boolean
-}
+import type { ImageOptions } from "./imageFlags.ts"
 
 /** A single manifest is found whatever platform was asked for: its configuration tells what it is for. */
 const requirePlatform = Effect.fnUntraced(function* (image: SourceImage, manifest: PlatformManifest, wanted: Platform) {
