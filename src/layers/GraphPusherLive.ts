@@ -41,11 +41,11 @@ export const layer = Layer.effect(
       content,
       root,
       repository,
-      { concurrency, tag, onEvent = () => Effect.void }
+      { concurrency, tag, mountFrom, onEvent = () => Effect.void }
     ) {
       yield* Effect.annotateCurrentSpan({ root: root.digest })
       const missing = yield* findMissing(content, root, repository, onEvent)
-      yield* Effect.forEach(missing.blobs, (blob) => pushBlob(content, blob, repository, onEvent), {
+      yield* Effect.forEach(missing.blobs, (blob) => pushBlob(content, blob, repository, onEvent, mountFrom), {
         concurrency,
         discard: true
       })
@@ -63,12 +63,14 @@ export const layer = Layer.effect(
       content: GraphContent,
       descriptor: Descriptor,
       repository: Repository,
-      onEvent: (event: PushEvent) => Effect.Effect<void>
+      onEvent: (event: PushEvent) => Effect.Effect<void>,
+      mountFrom: string | undefined
     ) {
-      if (yield* registry.exists(repository, descriptor)) return yield* onEvent({ _tag: "Skipped", descriptor })
-      yield* onEvent({ _tag: "Pushing", descriptor })
-      yield* registry.push(repository, descriptor, content.readBlob(descriptor))
-      yield* onEvent({ _tag: "Pushed", descriptor })
+      const outcome = yield* registry.push(repository, descriptor, content.readBlob(descriptor), {
+        onMissing: onEvent({ _tag: "Pushing", descriptor }),
+        ...(mountFrom === undefined ? {} : { mountFrom })
+      })
+      yield* onEvent({ _tag: outcome === "present" ? "Skipped" : "Pushed", descriptor })
     })
 
     const findMissing = Effect.fnUntraced(function* (

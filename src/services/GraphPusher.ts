@@ -20,6 +20,8 @@ export interface PushOptions {
   /** Uploads at the same time; 3 as in the reference. */
   readonly concurrency: number
   readonly tag?: string
+  /** A repository of the same host that may have the blobs: what it has is not uploaded. */
+  readonly mountFrom?: string
   readonly onEvent?: (event: PushEvent) => Effect.Effect<void>
 }
 

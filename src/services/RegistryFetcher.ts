@@ -20,10 +20,12 @@ const operations = ["resolve", "fetch", "open", "exists", "push", "referrers"] a
 export class NotInRegistry extends Schema.TaggedError<NotInRegistry>()("NotInRegistry", {
   repository: Schema.String,
   /** A tag or a digest. */
-  reference: Schema.String
+  reference: Schema.String,
+  /** What mirrors answered that were asked before. */
+  before: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `${this.repository} has no ${this.reference}`
+    return `${this.repository} has no ${this.reference}${this.before === undefined ? "" : ` (before: ${this.before})`}`
   }
 }
 
@@ -58,7 +60,15 @@ export class RegistryFailed extends Schema.TaggedError<RegistryFailed>()("Regist
 
 export type RegistryError = NotInRegistry | RegistryUnauthorized | RegistryFailed
 
-export type PushOutcome = "pushed" | "present"
+/** "mounted": the registry took it from another of its repositories. */
+export type PushOutcome = "pushed" | "present" | "mounted"
+
+export interface BlobPushOptions {
+  /** A repository of the same host that may have the blob: then nothing is uploaded. */
+  readonly mountFrom?: string
+  /** Runs when it is known that the registry does not have the blob, before it is mounted or uploaded. */
+  readonly onMissing?: Effect.Effect<void>
+}
 
 export class RegistryFetcher extends Context.Service<
   RegistryFetcher,
@@ -78,13 +88,18 @@ export class RegistryFetcher extends Context.Service<
     /** Opens a blob for ranged reads: finds the URL that serves it, and keeps it fresh. */
     open(repository: Repository, descriptor: Descriptor): Effect.Effect<RemoteBlob, RegistryError, Scope.Scope>
 
+    /** Whether it is where a push would bring it; mirrors are not asked. */
     exists(repository: Repository, descriptor: Descriptor): Effect.Effect<boolean, RegistryError>
 
-    /** Uploads a blob unless the registry has it. `content` may be run again when an upload is retried. */
+    /**
+     * Uploads a blob unless the registry has it. `content` may be run again when an upload is retried. Of pushes of the same blob to the
+     * same place at the same time, one uploads it; the others wait.
+     */
     push<E>(
       repository: Repository,
       descriptor: Descriptor,
-      content: Stream.Stream<Uint8Array, E>
+      content: Stream.Stream<Uint8Array, E>,
+      options?: BlobPushOptions
     ): Effect.Effect<PushOutcome, RegistryError | E>
 
     /**

@@ -3,7 +3,8 @@
  * part must not pass for one that answered with ours.
  */
 import { Effect, Stream } from "effect"
-import { drain, type Exchange, ExchangeFailed, shownUrl } from "./exchange.ts"
+import { drain, type Exchange, shownUrl } from "./exchange.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
 
 const refused = (exchange: Exchange, reason: string) =>
   new ExchangeFailed({ reason: `${shownUrl(exchange.url)}: ${reason}`, transient: false, status: exchange.status })

@@ -7,6 +7,7 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs/promises"
 import { homedir } from "node:os"
 import * as path from "node:path"
+import type { Repository } from "../../services/RegistryFetcher.ts"
 
 export interface Credential {
   readonly username: string
@@ -15,8 +16,8 @@ export interface Credential {
   readonly identityToken?: Redacted.Redacted
 }
 
-/** Where credentials come from. `host` is that of a reference. */
-export type CredentialSource = (host: string) => Effect.Effect<Option.Option<Credential>>
+/** Where credentials come from: for a server, and what is asked for there. */
+export type CredentialSource = (host: string, reference: Repository) => Effect.Effect<Option.Option<Credential>>
 
 const maxConfigBytes = 1024 * 1024
 const helperTimeoutMillis = 30_000

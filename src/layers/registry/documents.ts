@@ -8,9 +8,14 @@ import type { RegistryReference } from "../../services/ImageName.ts"
 import { MediaType } from "../../services/MediaType.ts"
 import type { RegistryError, RegistryFetcher, Repository } from "../../services/RegistryFetcher.ts"
 import { digestOf, verifyBytes } from "../../streams/verify.ts"
-import { type Exchange, ExchangeFailed, readBody, shownUrl } from "./exchange.ts"
-import { isRedirect, type RegistryClient } from "./registryClient.ts"
-import { asRegistryError, type Purpose, registryFailed, unexpectedAnswer } from "./registryErrors.ts"
+import { withDeadline } from "./deadline.ts"
+import { isRedirect } from "./endpointClient.ts"
+import { type Exchange, readBody, shownUrl } from "./exchange.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
+import { orElsewhere } from "./mirrorAnswer.ts"
+import type { Capability, RegistryEndpoint } from "./registryEndpoint.ts"
+import type { RegistryClient } from "./registryClient.ts"
+import { asRegistryError, type Purpose, purposeOf, registryFailed, unexpectedAnswer } from "./registryErrors.ts"
 import { retrying } from "./retryPolicy.ts"
 
 type Shape = RegistryFetcher["Service"]
@@ -37,31 +42,46 @@ const describedBy = (exchange: Exchange): Option.Option<Descriptor> => {
   return Option.some({ mediaType: typeOf(exchange), digest: digest.value, size: Number(length) })
 }
 
-const manifestRequest = (client: RegistryClient, { repository, reference }: Purpose, method: "GET" | "HEAD") =>
-  client.request({
+const askForManifest = (
+  client: RegistryClient,
+  { repository, reference }: Purpose,
+  method: "GET" | "HEAD",
+  from: Capability | RegistryEndpoint
+) => {
+  const request = {
     method,
     ...repository,
     actions: "pull",
     path: `manifests/${reference}`,
     headers: { accept }
-  })
+  } as const
+  return typeof from === "string"
+    ? client.request({ ...request, capability: from })
+    : client.requestAt(from, { ...request, capability: "pull" })
+}
 
-/** A manifest under a tag or digest, whatever its content; at most 4 MiB. */
-const getManifest = Effect.fnUntraced(function* (client: RegistryClient, purpose: Purpose) {
-  const exchange = yield* manifestRequest(client, purpose, "GET")
+/** A manifest under a tag or digest, at most 4 MiB; `check` fails for one that is not wanted. */
+const getManifest = Effect.fnUntraced(function* <E>(
+  client: RegistryClient,
+  purpose: Purpose,
+  from: Capability | RegistryEndpoint,
+  check: (bytes: Uint8Array) => Effect.Effect<unknown, E>
+) {
+  const exchange = yield* askForManifest(client, purpose, "GET", from)
   if (exchange.status !== 200) return yield* unexpectedAnswer(purpose, exchange)
-  return { bytes: yield* readBody(exchange, maxDocumentBytes), mediaType: typeOf(exchange) }
+  const other = () => new ExchangeFailed({ reason: `${shownUrl(exchange.url)} sent another manifest`, transient: true })
+  const bytes = yield* readBody(exchange, maxDocumentBytes).pipe(
+    Effect.tap((read) =>
+      Effect.mapError(check(read), (error): E | ExchangeFailed => (exchange.isLast ? error : other()))
+    ),
+    orElsewhere(client, exchange)
+  )
+  return { bytes, mediaType: typeOf(exchange) }
 }, Effect.scoped)
 
-/** As `getManifest`, repeated as the settings say. */
-export const readManifest = (client: RegistryClient, purpose: Purpose) =>
-  retrying(client.settings)(getManifest(client, purpose))
-
-const purposeOf = (operation: Purpose["operation"], repository: Repository, reference: string): Purpose => ({
-  operation,
-  repository: { host: repository.host, repository: repository.repository },
-  reference
-})
+/** As `getManifest`, whatever its content, repeated as the settings say; of one server if it is given. */
+export const readManifest = (client: RegistryClient, purpose: Purpose, from: Capability | RegistryEndpoint) =>
+  retrying(client.settings)(getManifest(client, purpose, from, () => Effect.void))
 
 export const makeResolve = (client: RegistryClient): Shape["resolve"] =>
   Effect.fn("RegistryFetcher.resolve")(function* (reference: RegistryReference) {
@@ -70,14 +90,15 @@ export const makeResolve = (client: RegistryClient): Shape["resolve"] =>
       reference.digest === undefined || reference.digest === descriptor.digest
         ? Effect.succeed(descriptor)
         : Effect.fail(registryFailed(purpose, `the registry answered with ${descriptor.digest} instead`))
-    return yield* headManifest(client, purpose).pipe(
+    const capability = reference.digest === undefined ? "resolve" : "pull"
+    return yield* headManifest(client, purpose, capability).pipe(
       retrying(client.settings),
       // Some registries know no HEAD here, or leave the digest out: the manifest itself tells.
       Effect.flatMap(
         Option.match({
           onSome: Effect.succeed,
           onNone: () =>
-            Effect.map(readManifest(client, purpose), ({ bytes, mediaType }) => ({
+            Effect.map(readManifest(client, purpose, capability), ({ bytes, mediaType }) => ({
               mediaType,
               digest: digestOf(bytes),
               size: bytes.length
@@ -85,12 +106,13 @@ export const makeResolve = (client: RegistryClient): Shape["resolve"] =>
         })
       ),
       Effect.flatMap(checked),
-      asRegistryError(purpose)
+      asRegistryError(purpose),
+      withDeadline(client.settings, purpose)
     )
   })
 
-const headManifest = Effect.fnUntraced(function* (client: RegistryClient, purpose: Purpose) {
-  const exchange = yield* manifestRequest(client, purpose, "HEAD")
+const headManifest = Effect.fnUntraced(function* (client: RegistryClient, purpose: Purpose, capability: Capability) {
+  const exchange = yield* askForManifest(client, purpose, "HEAD", capability)
   if (exchange.status === 200) return describedBy(exchange)
   if (exchange.status === 405 || exchange.status === 501 || isRedirect(exchange.status)) return Option.none()
   return yield* unexpectedAnswer(purpose, exchange)
@@ -105,9 +127,14 @@ export const makeFetchManifest = (client: RegistryClient): Shape["fetchManifest"
         `a document of ${descriptor.size} bytes; at most ${maxDocumentBytes} are read`
       )
     }
-    const { bytes } = yield* asRegistryError(purpose)(readManifest(client, purpose))
     const location = `${repository.host}/${repository.repository}@${descriptor.digest}`
-    return yield* Effect.fromResult(verifyBytes(bytes, descriptor, location))
+    const verified = (bytes: Uint8Array) => Effect.fromResult(verifyBytes(bytes, descriptor, location))
+    const { bytes } = yield* getManifest(client, purpose, "pull", verified).pipe(
+      retrying(client.settings),
+      asRegistryError(purpose),
+      withDeadline(client.settings, purpose, descriptor.size)
+    )
+    return bytes
   })
 
 /** Uploads a manifest; the answer's headers say whether the registry entered its subject. */
@@ -122,6 +149,7 @@ export const putManifest = (
       const exchange = yield* client.request({
         method: "PUT",
         ...purpose.repository,
+        capability: "push",
         actions: "pull,push",
         path: `manifests/${purpose.reference}`,
         headers: { "content-type": mediaType },

@@ -3,25 +3,16 @@
  * at once than are allowed. No redirect is followed here, nothing is repeated and no status is judged.
  */
 import { NodeHttpClient } from "@effect/platform-node"
-import { Data, type Duration, Effect, Layer, type Scope, Semaphore, Stream } from "effect"
+import { Duration, Effect, type Scope, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest, type HttpMethod } from "effect/http"
+import { makeConnections } from "./connections.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
+import { redactHeaders, redactUrl } from "./exchangeLog.ts"
 import { describeNetworkFailure } from "./networkFailure.ts"
+import { proxyFor } from "./proxy.ts"
+import { makeSlots } from "./slots.ts"
+import { systemTls, type TlsMaterial } from "./registryEndpoint.ts"
 import type { RegistrySettings } from "./registryOptions.ts"
-
-/** A request failed. `transient`: repeating it may help. Reasons hold no credential and no query of a URL. */
-export class ExchangeFailed extends Data.TaggedError("ExchangeFailed")<{
-  readonly reason: string
-  readonly transient: boolean
-  readonly status?: number
-  readonly retryAfterMillis?: number
-  readonly cause?: unknown
-}> {
-  override get message(): string {
-    return this.reason
-  }
-}
-
-export const isExchangeFailed = (error: unknown): error is ExchangeFailed => error instanceof ExchangeFailed
 
 /** A body of any size. */
 export interface Upload {
@@ -30,16 +21,22 @@ export interface Upload {
 }
 
 export interface ExchangeRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT"
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE"
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   /** A small body; its type is among the headers. */
   readonly bytes?: Uint8Array
   readonly upload?: Upload
+  /** What the server is trusted by, and we by it; the system's certificates by default. */
+  readonly tls?: TlsMaterial
+  /** Milliseconds to the head of the answer, in place of the common limit; at most as long as a whole operation. */
+  readonly timeoutMillis?: number | undefined
 }
 
 export interface Exchange {
   readonly url: string
+  /** What other servers for the same content answered before. */
+  readonly before?: string
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Stream.Stream<Uint8Array, ExchangeFailed>
@@ -59,24 +56,6 @@ const failedAt = (url: string, cause: unknown) => {
   return new ExchangeFailed({ reason: `${shownUrl(url)}: ${reason}`, ...rest })
 }
 
-/** Uploads count apart from the rest: content may come from the host it goes to, and must not wait for itself. */
-const makeSlots = (perHost: number) => {
-  const slots = new Map<string, { readonly semaphore: Semaphore.Semaphore; users: number }>()
-  return (key: string): Effect.Effect<void, never, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const slot = slots.get(key) ?? { semaphore: Semaphore.makeUnsafe(perHost), users: 0 }
-        slots.set(key, slot)
-        slot.users++
-        return slot
-      }),
-      (slot) => Effect.sync(() => --slot.users === 0 && slots.delete(key))
-    ).pipe(
-      Effect.flatMap(({ semaphore }) => semaphore.takeScoped(1)),
-      Effect.asVoid
-    )
-}
-
 /** Fails when nothing moves for as long as `duration`. */
 const makeWatchdog = (url: string, duration: Duration.Duration) => {
   let moved = 0
@@ -94,43 +73,84 @@ const bodyOf = (upload: Upload, move: Effect.Effect<unknown>) =>
     upload.size
   )
 
-export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings) {
-  const dispatcher = NodeHttpClient.layerDispatcherOptions({
-    // Both kinds of slots, so that none of ours waits inside the pool where no deadline sees it.
-    connections: 2 * settings.requestsPerHost,
-    connect: { timeout: settings.connectTimeoutMillis }
+/**
+ * Answers that have no body, whatever their heads say. Read to its end, an answer lets its connection be used again; closed unread,
+ * it takes the connection along.
+ */
+const hasNoBody = (method: string, status: number, length: string | undefined): boolean =>
+  method === "HEAD" || status === 204 || status === 304 || length === "0"
+
+/** Undici would close a connection after each HEAD, for servers that send a body then: they get an error with the next request. */
+const keepConnection = Effect.provideService(NodeHttpClient.UndiciOptions, { reset: false })
+
+const requestOf = (
+  { method, url, headers, bytes, upload }: ExchangeRequest,
+  userAgent: string,
+  move: Effect.Effect<unknown>
+) =>
+  HttpClientRequest.make(method satisfies HttpMethod.HttpMethod)(url, {
+    headers: { "user-agent": userAgent, "accept-encoding": "identity", ...headers },
+    ...(bytes === undefined ? {} : { body: HttpBody.uint8Array(bytes, headers["content-type"]) }),
+    ...(upload === undefined ? {} : { body: bodyOf(upload, move) })
   })
-  const context = yield* Layer.build(Layer.provide(NodeHttpClient.layerUndiciNoDispatcher, dispatcher))
-  const client = HttpClient.withScope(yield* Effect.provideContext(HttpClient.HttpClient, context))
+
+export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings) {
+  const connections = yield* makeConnections(settings)
   const takeSlot = makeSlots(settings.requestsPerHost)
+  const {
+    onExchange = () => Effect.void,
+    idleTimeout,
+    uploadTimeout,
+    headersTimeout,
+    operationTimeoutMillis
+  } = settings
+
+  const exchange = Effect.fnUntraced(function* (asked: ExchangeRequest, target: URL) {
+    const { method, url, upload, tls = systemTls, timeoutMillis } = asked
+    // Uploads count apart from the rest: content may come from the host it goes to, and must not wait for itself.
+    yield* takeSlot(`${upload === undefined ? "" : "upload "}${target.host}`)
+    const secure = target.protocol === "https:"
+    const client = yield* connections({
+      tls: secure ? tls : undefined,
+      proxy: proxyFor(target, settings.proxies)
+    })
+    const watchdog = makeWatchdog(url, uploadTimeout)
+    const answered = client
+      .execute(requestOf(asked, settings.userAgent, watchdog.move))
+      .pipe(Effect.mapError((error) => failedAt(url, error.reason)))
+    const duration =
+      timeoutMillis === undefined ? headersTimeout : Duration.millis(Math.min(timeoutMillis, operationTimeoutMillis))
+    const orElse = () => Effect.fail(timedOut(`${shownUrl(url)}: the server did not answer`, duration))
+    const response = yield* upload === undefined
+      ? Effect.timeoutOrElse(answered, { duration, orElse })
+      : Effect.raceFirst(answered, watchdog.watch)
+    const body = response.stream.pipe(
+      Stream.mapError((error) => failedAt(url, error.reason)),
+      Stream.timeoutOrElse({
+        duration: idleTimeout,
+        orElse: () => Stream.fail(timedOut(`${shownUrl(url)}: no more of the body came`, idleTimeout))
+      })
+    )
+    const answer: Exchange = { url, status: response.status, headers: response.headers, body }
+    if (hasNoBody(method, answer.status, answer.headers["content-length"])) yield* drain(answer)
+    return answer
+  })
 
   const send: Send = Effect.fnUntraced(
-    function* ({ method, url, headers, bytes, upload }) {
-      yield* takeSlot(`${upload === undefined ? "" : "upload "}${new URL(url).host}`)
-      const watchdog = makeWatchdog(url, settings.uploadTimeout)
-      const request = HttpClientRequest.make(method satisfies HttpMethod.HttpMethod)(url, {
-        headers: { "user-agent": settings.userAgent, "accept-encoding": "identity", ...headers },
-        ...(bytes === undefined ? {} : { body: HttpBody.uint8Array(bytes, headers["content-type"]) }),
-        ...(upload === undefined ? {} : { body: bodyOf(upload, watchdog.move) })
-      })
-      const answered = client.execute(request).pipe(Effect.mapError((error) => failedAt(url, error.reason)))
-      const orElse = () => Effect.fail(timedOut(`${shownUrl(url)}: the server did not answer`, settings.headersTimeout))
-      const response = yield* upload === undefined
-        ? Effect.timeoutOrElse(answered, { duration: settings.headersTimeout, orElse })
-        : Effect.raceFirst(answered, watchdog.watch)
-      const body = response.stream.pipe(
-        Stream.mapError((error) => failedAt(url, error.reason)),
-        Stream.timeoutOrElse({
-          duration: settings.idleTimeout,
-          orElse: () => Stream.fail(timedOut(`${shownUrl(url)}: no more of the body came`, settings.idleTimeout))
-        })
+    function* (asked) {
+      const target = URL.parse(asked.url)
+      if (target === null) return yield* new ExchangeFailed({ reason: "the address is no URL", transient: false })
+      const shown = { method: asked.method, url: redactUrl(asked.url) }
+      yield* onExchange({ _tag: "Request", ...shown, headers: redactHeaders(asked.headers) })
+      const answer = yield* Effect.tapError(exchange(asked, target), ({ reason }) =>
+        onExchange({ _tag: "Failure", ...shown, reason })
       )
-      const exchange = { url, status: response.status, headers: response.headers, body }
-      // Read to its end now, an empty body lets its connection be used again; closed unread, it takes the connection along.
-      if (response.headers["content-length"] === "0") yield* drain(exchange)
-      return exchange
+      const { status, headers } = answer
+      yield* onExchange({ _tag: "Response", ...shown, status, headers: redactHeaders(headers) })
+      return answer
     },
-    Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
+    Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+    keepConnection
   )
 
   return send

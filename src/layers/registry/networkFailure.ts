@@ -28,16 +28,24 @@ const known: ReadonlyMap<string, NetworkFailure> = new Map(
       reason: "the content has another size than its descriptor",
       transient: false
     },
-    ERR_SSL_WRONG_VERSION_NUMBER: {
-      reason: "the server does not speak TLS; for a plain HTTP registry give --plain-http",
-      transient: false
-    },
-    ERR_SSL_PACKET_LENGTH_TOO_LONG: {
-      reason: "the server does not speak TLS; for a plain HTTP registry give --plain-http",
-      transient: false
-    }
+    UND_ERR_ABORTED: { reason: "the proxy refused to connect to it", transient: false }
   })
 )
+
+/** OpenSSL's words for a first record that is none of TLS. */
+const plainAnswers: ReadonlyArray<string> = [
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+  "ERR_SSL_HTTP_REQUEST",
+  "ERR_SSL_UNKNOWN_PROTOCOL",
+  "ERR_SSL_RECORD_TOO_SMALL"
+]
+
+/** Whether an error means that the other side answered a TLS greeting with something else. */
+export const speaksNoTls = (code: string | undefined): boolean => code !== undefined && plainAnswers.includes(code)
+
+const noTls =
+  "http: server gave HTTP response to HTTPS client (it does not speak TLS). If that is intended, give --plain-http, or http:// in its hosts.toml"
 
 /** OpenSSL's verdicts on certificates (verify(1)) and Node's on their names. */
 const certificate = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|CRL_|HOSTNAME_)/
@@ -46,7 +54,7 @@ const codeOf = (error: Error): string => ("code" in error && typeof error.code =
 
 /** The error that says most: the first of several addresses', and what lies below a wrapper. */
 const innermost = (cause: unknown, depth = 0): unknown => {
-  if (depth > 8 || !(cause instanceof Error) || known.has(codeOf(cause))) return cause
+  if (depth > 8 || !(cause instanceof Error) || known.has(codeOf(cause)) || speaksNoTls(codeOf(cause))) return cause
   if (cause instanceof AggregateError && cause.errors.length > 0) return innermost(cause.errors[0], depth + 1)
   return cause.cause === undefined ? cause : innermost(cause.cause, depth + 1)
 }
@@ -54,12 +62,18 @@ const innermost = (cause: unknown, depth = 0): unknown => {
 export const describeNetworkFailure = (failure: unknown): NetworkFailure => {
   // The client's own errors carry the request, with its URL and headers: only what lies below them may be shown.
   const below = failure instanceof HttpClientError.TransportError || failure instanceof HttpClientError.DecodeError
-  const cause = innermost(below ? failure.cause : undefined)
+  return describeFailure(below ? failure.cause : undefined)
+}
+
+/** As `describeNetworkFailure`, of an error that did not come through the HTTP client. */
+export const describeFailure = (failure: unknown): NetworkFailure => {
+  const cause = innermost(failure)
   if (!(cause instanceof Error)) return { reason: "the request could not be made", transient: false }
   const code = codeOf(cause)
+  if (speaksNoTls(code)) return { reason: noTls, transient: false, cause }
   if (certificate.test(code)) {
     return {
-      reason: `the certificate of the server is not trusted (${code}: ${cause.message})`,
+      reason: `the certificate of the server is not trusted (${code}: ${cause.message}); give --tlscacert, or ca in its hosts.toml`,
       transient: false,
       cause
     }

@@ -1,30 +1,30 @@
 /**
- * Requests to registries: authorized, redirected and judged. A credential goes to the registry it is for and to no other
- * origin, whatever redirects and locations say.
+ * Requests to registries: to their mirrors in order, then to the registry itself. The last server's answer is the one that counts; what
+ * the others said is kept with it.
  */
-import { Effect, Exit, Redacted, Scope, Stream } from "effect"
+import { Effect, Result, type Scope } from "effect"
 import type { RegistryFailed } from "../../services/RegistryFetcher.ts"
-import type { Authorization } from "./authorization.ts"
-import { parseChallenge } from "./challenge.ts"
-import {
-  drain,
-  type Exchange,
-  ExchangeFailed,
-  type ExchangeRequest,
-  readBody,
-  type Send,
-  shownUrl
-} from "./exchange.ts"
-import { mayBePlain, registryOrigin, type RegistrySettings } from "./registryOptions.ts"
-import { failIfTransient } from "./retryPolicy.ts"
+import type { EndpointClient, FoundEndpoint, RegistryExchange } from "./endpointClient.ts"
+import type { Endpoints } from "./endpoints.ts"
+import type { Exchange, ExchangeRequest } from "./exchange.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
+import { hold } from "./hold.ts"
+import type { Capability, RegistryEndpoint } from "./registryEndpoint.ts"
+import type { RegistrySettings } from "./registryOptions.ts"
+import { describeStatus } from "./retryPolicy.ts"
 
 export type Operation = RegistryFailed["operation"]
 
-export interface RegistryRequest extends Omit<ExchangeRequest, "url" | "headers"> {
+export interface RegistryRequest extends Omit<ExchangeRequest, "url" | "headers" | "tls" | "timeoutMillis"> {
   readonly host: string
   readonly repository: string
+  /** Which servers may be asked. */
+  readonly capability: Capability
+  /** What a token must allow. */
   readonly actions: "pull" | "pull,push"
-  /** Below `/v2/<repository>/`, or a URL that the registry gave. */
+  /** Other repositories that the token must let us read. */
+  readonly alsoPull?: ReadonlyArray<string>
+  /** Below `/v2/<repository>/`. */
   readonly path: string
   readonly headers?: Readonly<Record<string, string>>
 }
@@ -32,111 +32,82 @@ export interface RegistryRequest extends Omit<ExchangeRequest, "url" | "headers"
 export interface RegistryClient {
   readonly settings: RegistrySettings
   /** The answer to a request, once authorized and at the end of its redirects; its status may be any but those of a moment. */
-  readonly request: (request: RegistryRequest) => Effect.Effect<Exchange, ExchangeFailed, Scope.Scope>
-  /** A request to a URL that a registry redirected to; no credential goes along. */
-  readonly requestUrl: (host: string, request: ExchangeRequest) => Effect.Effect<Exchange, ExchangeFailed, Scope.Scope>
+  readonly request: (request: RegistryRequest) => Effect.Effect<RegistryExchange, ExchangeFailed, Scope.Scope>
+  /** A mirror sent what cannot be used: it is left alone for a while. */
+  readonly avoid: (endpoint: RegistryEndpoint) => Effect.Effect<void>
+  /** The servers that `request` would ask. */
+  readonly endpoints: (
+    host: string,
+    capability: Capability
+  ) => Effect.Effect<readonly [RegistryEndpoint, ...ReadonlyArray<RegistryEndpoint>], ExchangeFailed>
+  /** A request to one server, at a URL that it gave, or at the one that follows from the request. */
+  readonly requestAt: (
+    endpoint: RegistryEndpoint,
+    request: RegistryRequest,
+    url?: string
+  ) => Effect.Effect<RegistryExchange, ExchangeFailed, Scope.Scope>
+  /** A request to a URL that a server redirected to; no credential goes along. */
+  readonly requestUrl: (
+    endpoint: FoundEndpoint,
+    request: ExchangeRequest
+  ) => Effect.Effect<Exchange, ExchangeFailed, Scope.Scope>
 }
 
-const maxRedirects = 10
-const redirects: ReadonlyArray<number> = [301, 302, 303, 307, 308]
-
-export const isRedirect = (status: number): boolean => redirects.includes(status)
-
-interface Held<A> {
-  readonly value: A
-  /** Gives the connection back before the surrounding scope does. */
-  readonly release: Effect.Effect<void>
-}
-
-/**
- * Runs an attempt whose resources are released at once if it fails, and by the surrounding scope or by hand if not: a request
- * that is over must not hold a place that the next one waits for.
- */
-export const hold = <A, E, R>(
-  attempt: Effect.Effect<A, E, R>
-): Effect.Effect<Held<A>, E, Exclude<R, Scope.Scope> | Scope.Scope> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.scope, (outer) =>
-      Effect.flatMap(Scope.fork(outer), (own) =>
-        restore(Scope.provide(attempt, own)).pipe(
-          Effect.onError((cause) => Scope.close(own, Exit.failCause(cause))),
-          Effect.map((value) => ({ value, release: Scope.close(own, Exit.void) }))
-        )
-      )
-    )
-  )
-
-const maxRefusalBytes = 16 * 1024
-
-/** The answer with its body in memory, so that its connection can be given back. */
-const detached = (exchange: Exchange): Effect.Effect<Exchange> =>
-  readBody(exchange, maxRefusalBytes).pipe(
-    Effect.map((bytes) => ({ ...exchange, body: Stream.make(bytes) })),
-    Effect.orElseSucceed(() => ({ ...exchange, body: Stream.empty }))
-  )
-
-export const makeRegistryClient = (
-  send: Send,
-  settings: RegistrySettings,
-  authorization: Authorization
-): RegistryClient => {
-  const locationOf = (exchange: Exchange, host: string): Effect.Effect<string, ExchangeFailed> => {
-    const url = URL.parse(exchange.headers["location"] ?? "", exchange.url)
-    const allowed = url?.protocol === "https:" || (url?.protocol === "http:" && mayBePlain(settings, host))
-    return url !== null && allowed
-      ? Effect.succeed(url.href)
-      : Effect.fail(
-          new ExchangeFailed({
-            reason: `${shownUrl(exchange.url)} redirects to ${url === null ? "nowhere" : shownUrl(url.href)}, which is not safe`,
-            transient: false
-          })
-        )
+/** Adds what other servers said to the failure of the last one. */
+export const withBefore =
+  (before: ReadonlyArray<string>) =>
+  (failure: ExchangeFailed): ExchangeFailed => {
+    if (before.length === 0) return failure
+    const { reason, transient, status, retryAfterMillis, cause } = failure
+    return new ExchangeFailed({
+      reason: `${reason} (before: ${before.join("; ")})`,
+      transient,
+      ...(status === undefined ? {} : { status }),
+      ...(retryAfterMillis === undefined ? {} : { retryAfterMillis }),
+      ...(cause === undefined ? {} : { cause })
+    })
   }
 
-  /** Follows redirects; `authorized` gives the header for an origin, which only the registry's own gets. */
-  const follow = Effect.fnUntraced(function* (
-    host: string,
-    request: ExchangeRequest,
-    authorized: (url: string) => Readonly<Record<string, string>>
-  ) {
-    let url = request.url
-    for (let hops = 0; hops <= maxRedirects; hops++) {
-      const headers = { ...request.headers, ...authorized(url) }
-      const { value, release } = yield* hold(Effect.flatMap(send({ ...request, url, headers }), failIfTransient))
-      if (!isRedirect(value.status) || request.method !== "GET") return value
-      const location = yield* locationOf(value, host)
-      yield* drain(value)
-      yield* release
-      url = location
+export const makeRegistryClient = (
+  settings: RegistrySettings,
+  { ask, askUrl }: EndpointClient,
+  endpoints: Endpoints
+): RegistryClient => {
+  /** The answer of a mirror if it helps, or why it does not. */
+  const askMirror = Effect.fnUntraced(function* (endpoint: RegistryEndpoint, wanted: RegistryRequest) {
+    const attempt = yield* Effect.result(hold(ask(endpoint, wanted)))
+    if (Result.isFailure(attempt)) {
+      yield* endpoints.rest(endpoint)
+      return `mirror ${endpoint.authority}: ${attempt.failure.reason}`
     }
-    return yield* new ExchangeFailed({ reason: `${shownUrl(request.url)} redirects without end`, transient: false })
+    const { value, release } = attempt.success
+    if (value.status < 400) return { ...value, isLast: false }
+    const refusal = yield* describeStatus(value)
+    yield* release
+    return `mirror ${endpoint.authority}: ${refusal}`
   })
 
   const request: RegistryClient["request"] = Effect.fnUntraced(function* (wanted) {
-    const { host, repository, actions, path, headers = {}, ...rest } = wanted
-    const origin = registryOrigin(settings, host)
-    const url = URL.parse(path)?.href ?? `${origin}/v2/${repository}/${path}`
-    const scope = `repository:${repository}:${actions}`
-    const once = (header: Redacted.Redacted | undefined) =>
-      hold(
-        follow(host, { ...rest, url, headers }, (target) =>
-          header !== undefined && new URL(target).origin === origin ? { authorization: Redacted.value(header) } : {}
-        )
-      )
-    const sent = yield* authorization.header(host, scope)
-    const first = yield* once(sent)
-    if (first.value.status !== 401 || new URL(first.value.url).origin !== origin) return first.value
-    const refusal = yield* detached(first.value)
-    // The token may come from the same host: its request must find a place.
-    yield* first.release
-    const challenge = parseChallenge(refusal.headers["www-authenticate"])
-    const answer = challenge && (yield* authorization.answer(host, scope, challenge, sent))
-    return answer === undefined ? refusal : (yield* once(answer)).value
+    const able = yield* endpoints.of(wanted.host, wanted.capability)
+    const before: Array<string> = []
+    // An upload begins where it will end: it is for the first server that takes uploads.
+    const mirrors = wanted.capability === "push" ? [] : able.slice(0, -1)
+    for (const mirror of mirrors) {
+      const answer = yield* askMirror(mirror, wanted)
+      if (typeof answer !== "string") return answer
+      before.push(answer)
+    }
+    const last = wanted.capability === "push" ? able[0] : (able.at(-1) ?? able[0])
+    const exchange = yield* Effect.mapError(ask(last, wanted), withBefore(before))
+    return before.length === 0 ? exchange : { ...exchange, before: before.join("; ") }
   })
 
   return {
     settings,
     request: (wanted) => Effect.map(hold(request(wanted)), ({ value }) => value),
-    requestUrl: (host, wanted) => Effect.map(hold(follow(host, wanted, () => ({}))), ({ value }) => value)
+    avoid: endpoints.rest,
+    endpoints: endpoints.of,
+    requestAt: ask,
+    requestUrl: askUrl
   }
 }

@@ -10,7 +10,8 @@ import {
   RegistryUnauthorized,
   type Repository
 } from "../../services/RegistryFetcher.ts"
-import { type Exchange, type ExchangeFailed, isExchangeFailed } from "./exchange.ts"
+import type { Exchange } from "./exchange.ts"
+import { type ExchangeFailed, isExchangeFailed } from "./exchangeFailed.ts"
 import type { Operation } from "./registryClient.ts"
 import { describeStatus } from "./retryPolicy.ts"
 
@@ -21,6 +22,12 @@ export interface Purpose {
   /** A tag or a digest. */
   readonly reference: string
 }
+
+export const purposeOf = (operation: Operation, repository: Repository, reference: string): Purpose => ({
+  operation,
+  repository: { host: repository.host, repository: repository.repository },
+  reference
+})
 
 export const registryFailed = (
   { operation, repository, reference }: Purpose,
@@ -54,10 +61,11 @@ export const streamAsRegistryError =
 /** The error for an answer that was not the one hoped for. */
 export const unexpectedAnswer = (purpose: Purpose, exchange: Exchange): Effect.Effect<never, RegistryError> =>
   Effect.flatMap(describeStatus(exchange), (reason): Effect.Effect<never, RegistryError> => {
-    const { status } = exchange
+    const { status, before } = exchange
     const { repository, reference } = purpose
     if (status === 404) {
-      return Effect.fail(new NotInRegistry({ repository: formatRepository(repository), reference }))
+      const also = before === undefined ? {} : { before }
+      return Effect.fail(new NotInRegistry({ repository: formatRepository(repository), reference, ...also }))
     }
     return Effect.fail(
       status === 401 || status === 403

@@ -25,13 +25,14 @@ export interface RegistryFlags {
 
 const given = (value: string | undefined): value is string => value !== undefined && value !== ""
 
+const refused = (reason: string) => Result.fail(new HostsUnusable({ file: "the flags", reason }))
+
 /** `print` gets the lines that `--http-trace` and `--http-dump` show; it must not fail. */
 export const registryOptionsFromFlags = (
   flags: RegistryFlags,
   print: (line: string) => Effect.Effect<void>
 ): Result.Result<RegistryOptions, HostsUnusable> => {
   const { plainHttp = false, user, hostsDir, skipVerify = false, tlscacert, tlscert, tlskey } = flags
-  const refused = (reason: string) => Result.fail(new HostsUnusable({ file: "the flags", reason }))
   if (given(tlskey) && !given(tlscert)) return refused("--tlskey is the key of a certificate: give --tlscert too")
   if (plainHttp && (skipVerify || given(tlscacert) || given(tlscert))) {
     return refused("--plain-http means no TLS: leave out --skip-verify, --tlscacert and --tlscert")

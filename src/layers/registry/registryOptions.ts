@@ -2,12 +2,35 @@
  * What can be set about talking to registries. Durations and counts bound every call: none waits for ever.
  */
 import { Duration, type Redacted } from "effect"
+import type { CredentialSource } from "./dockerCredentials.ts"
+import type { OnExchange } from "./exchangeLog.ts"
+import { proxiesOf, type ProxySettings } from "./proxy.ts"
+import { type RegistryHosts, registryHosts } from "./registryHosts.ts"
+import type { ResolverMirrors } from "./resolverMirrors.ts"
+import type { TlsFiles } from "./tlsFiles.ts"
 
 export interface RegistryOptions {
-  /** Hosts spoken to without TLS: all of them if true, otherwise those of this machine. */
+  /**
+   * Hosts spoken to without TLS: all of them if true, none if false; "loopback", the default: hosts of this machine that turn out not to
+   * speak TLS, unless something is said about their TLS.
+   */
   readonly plainHttp?: boolean | "loopback"
-  /** `name:password` for every registry that asks; without it the Docker client configuration is looked up. */
+  /** Certificates for all hosts whose own configuration names none. */
+  readonly tls?: TlsFiles
+  /** A directory with a directory for each host, in the form of containerd's `certs.d`. */
+  readonly hostsDirectory?: string
+  /** Mirrors of the daemon's configuration (`parseResolver`), asked first. */
+  readonly mirrors?: ResolverMirrors
+  /** Takes the place of the four above. */
+  readonly hosts?: RegistryHosts
+  /** How long the endpoints of a host are remembered. */
+  readonly hostsTimeToLive?: Duration.Input
+  /** The environment's by default. */
+  readonly proxies?: ProxySettings
+  /** `name:password` for every registry that asks, but none of its mirrors; without it `credentials` are asked. */
   readonly user?: Redacted.Redacted
+  /** By default the Docker client's configuration. */
+  readonly credentials?: CredentialSource
   /** Directory of the Docker client's config.json; `$DOCKER_CONFIG` or `~/.docker` by default. */
   readonly dockerConfigDirectory?: string
   readonly userAgent?: string
@@ -23,13 +46,27 @@ export interface RegistryOptions {
   readonly idleTimeout?: Duration.Input
   /** Between two chunks of an upload, and from its last one to the answer: a registry may have to copy it then. */
   readonly uploadTimeout?: Duration.Input
+  /**
+   * For a whole operation with all its repetitions. A transfer has one more second for each `minimumRate` bytes; what its consumer takes for
+   * itself does not count.
+   */
+  readonly operationTimeout?: Duration.Input
+  /** Bytes in a second, below which a transfer is given up. */
+  readonly minimumRate?: number
   /** Requests to one host at the same time, uploads apart; more wait. */
   readonly requestsPerHost?: number
+  /** Larger blobs are uploaded in parts of this size, so that a broken upload goes on where it broke. */
+  readonly uploadPartBytes?: number
+  /** Sees each request and each answer, without secrets. */
+  readonly onExchange?: OnExchange
 }
 
 export interface RegistrySettings {
-  readonly plainHttp: boolean | "loopback"
+  readonly hosts: RegistryHosts
+  readonly hostsTimeToLiveMillis: number
+  readonly proxies: ProxySettings
   readonly user: Redacted.Redacted | undefined
+  readonly credentials: CredentialSource | undefined
   readonly dockerConfigDirectory: string | undefined
   readonly userAgent: string
   readonly retries: number
@@ -39,12 +76,22 @@ export interface RegistrySettings {
   readonly headersTimeout: Duration.Duration
   readonly idleTimeout: Duration.Duration
   readonly uploadTimeout: Duration.Duration
+  readonly operationTimeoutMillis: number
+  readonly minimumRate: number
   readonly requestsPerHost: number
+  readonly uploadPartBytes: number
+  readonly onExchange: OnExchange | undefined
 }
 
+const hostsOf = ({ plainHttp = "loopback", tls, hostsDirectory, mirrors }: RegistryOptions) =>
+  registryHosts({ plainHttp, tls, directory: hostsDirectory, mirrors })
+
 export const settingsOf = (options: RegistryOptions): RegistrySettings => ({
-  plainHttp: options.plainHttp ?? "loopback",
+  hosts: options.hosts ?? hostsOf(options),
+  hostsTimeToLiveMillis: Duration.toMillis(options.hostsTimeToLive ?? "1 minute"),
+  proxies: options.proxies ?? proxiesOf(process.env),
   user: options.user,
+  credentials: options.credentials,
   dockerConfigDirectory: options.dockerConfigDirectory,
   userAgent: options.userAgent ?? "effect-soci",
   retries: Math.max(0, options.retries ?? 8),
@@ -54,21 +101,13 @@ export const settingsOf = (options: RegistryOptions): RegistrySettings => ({
   headersTimeout: Duration.fromInputUnsafe(options.headersTimeout ?? "30 seconds"),
   idleTimeout: Duration.fromInputUnsafe(options.idleTimeout ?? "30 seconds"),
   uploadTimeout: Duration.fromInputUnsafe(options.uploadTimeout ?? "5 minutes"),
-  requestsPerHost: Math.max(1, options.requestsPerHost ?? 10)
+  operationTimeoutMillis: Duration.toMillis(options.operationTimeout ?? "5 minutes"),
+  minimumRate: Math.max(1, options.minimumRate ?? 16 * 1024),
+  requestsPerHost: Math.max(1, options.requestsPerHost ?? 10),
+  uploadPartBytes: Math.max(1, options.uploadPartBytes ?? 256 * 1024 ** 2),
+  onExchange: options.onExchange
 })
 
-/** Whether a host with or without port is this machine. */
-export const isLoopback = (host: string): boolean => {
-  const name = host.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1")
-  return name === "localhost" || name === "::1" || /^127(?:\.\d{1,3}){3}$/.test(name)
-}
-
-/** Docker's registry answers under another name than its references have. */
-const serverOf = (host: string): string => (host === "docker.io" ? "registry-1.docker.io" : host)
-
-export const mayBePlain = ({ plainHttp }: RegistrySettings, host: string): boolean =>
-  plainHttp === true || isLoopback(host)
-
-/** The origin of a registry: scheme, host and port. */
-export const registryOrigin = (settings: RegistrySettings, host: string): string =>
-  new URL(`${mayBePlain(settings, host) ? "http" : "https"}://${serverOf(host)}`).origin
+/** How long an operation that moves `bytes` may take. */
+export const deadlineMillis = ({ operationTimeoutMillis, minimumRate }: RegistrySettings, bytes: number): number =>
+  operationTimeoutMillis + (bytes / minimumRate) * 1000

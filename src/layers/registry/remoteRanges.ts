@@ -5,9 +5,11 @@ import { Effect, Stream } from "effect"
 import type { Descriptor } from "../../services/Descriptor.ts"
 import { formatRepository, type RegistryFetcher, type Repository } from "../../services/RegistryFetcher.ts"
 import { BlobReadFailed, type RemoteBlob } from "../../services/RemoteBlob.ts"
-import { openBlobPlace } from "./blobPlace.ts"
+import { elsewhere, openBlobPlace } from "./blobPlace.ts"
 import { rangeOf } from "./contentRange.ts"
-import { type Exchange, ExchangeFailed } from "./exchange.ts"
+import { withDeadline } from "./deadline.ts"
+import type { Exchange } from "./exchange.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
 import type { RegistryClient } from "./registryClient.ts"
 import { asRegistryError, type Purpose } from "./registryErrors.ts"
 import { resumingStream } from "./resumingStream.ts"
@@ -29,13 +31,22 @@ export const makeOpen = (client: RegistryClient): RegistryFetcher["Service"]["op
     const { digest, size } = descriptor
     const purpose: Purpose = { operation: "open", repository: { host, repository }, reference: digest }
     const location = `${formatRepository(purpose.repository)}@${digest}`
-    const ask = yield* asRegistryError(purpose)(openBlobPlace(client, purpose, descriptor))
+    const ask = yield* openBlobPlace(client, purpose, descriptor).pipe(
+      asRegistryError(purpose),
+      withDeadline(client.settings, purpose)
+    )
 
     const openRange = Effect.fnUntraced(function* (start: number, end: number) {
-      const exchange = yield* ask(start, end)
-      return exchange.status === 200 || exchange.status === 206
-        ? yield* rangeOf(exchange, start, end, size)
-        : yield* unusable(exchange, size)
+      const { exchange, avoid } = yield* ask(start, end)
+      const usable = exchange.status === 200 || exchange.status === 206
+      const body = yield* (usable ? rangeOf(exchange, start, end, size) : unusable(exchange, size)).pipe(
+        Effect.catch((failure) =>
+          Effect.flatMap(avoid, (others) => Effect.fail(others ? elsewhere(failure.reason) : failure))
+        )
+      )
+      // A server that knows no ranges sends everything each time: whoever knows them is asked from now on.
+      if (exchange.status === 200 && end - start < size) yield* avoid
+      return Stream.tapError(body, () => avoid)
     })
 
     const read: RemoteBlob["read"] = (offset, length) => {

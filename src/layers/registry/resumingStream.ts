@@ -2,7 +2,8 @@
  * A transfer that goes on where it broke off.
  */
 import { Effect, type Scope, Stream } from "effect"
-import { ExchangeFailed, isExchangeFailed } from "./exchange.ts"
+import { streamWithDeadline } from "./deadline.ts"
+import { ExchangeFailed, isExchangeFailed } from "./exchangeFailed.ts"
 import type { RegistrySettings } from "./registryOptions.ts"
 import { pause } from "./retryPolicy.ts"
 
@@ -11,7 +12,7 @@ const progressBytes = 1024 * 1024
 
 /**
  * Delivers `length` bytes. `openAt` gives the bytes from a position on; it is called again for what is missing when they
- * end early or fail in passing, as long as that helps. Bytes beyond `length` pass through: the verifier refuses them.
+ * end early or fail in passing, as long as that helps and for no longer than so many bytes may take. Bytes beyond `length` pass through: the verifier refuses them.
  */
 export const resumingStream = <E, R>(
   settings: RegistrySettings,
@@ -46,5 +47,5 @@ export const resumingStream = <E, R>(
         )
       })
 
-    return run(0)
+    return streamWithDeadline(settings, length)(run(0))
   })

@@ -2,29 +2,40 @@
  * When requests are repeated: exponential waits with full jitter, a server's Retry-After heard but capped.
  */
 import { Effect, Random } from "effect"
-import { type Exchange, ExchangeFailed, isExchangeFailed, readBody, shownUrl } from "./exchange.ts"
+import { type Exchange, readBody, shownUrl } from "./exchange.ts"
+import { ExchangeFailed, isExchangeFailed } from "./exchangeFailed.ts"
 import type { RegistrySettings } from "./registryOptions.ts"
 
 /** Statuses of servers that are overloaded, restarting or behind a proxy that lost them. */
 const isTransient = (status: number): boolean =>
   status === 408 || status === 429 || (status >= 500 && status !== 501 && status <= 599)
 
-/** Seconds or a date (RFC 9110, 10.2.3); dates in the past and nonsense count as nothing said. */
+/** Seconds or a date (RFC 9110, 10.2.3), in milliseconds from now; a date in the past means now, nonsense nothing. */
 export const parseRetryAfter = (value: string | undefined, nowMillis: number): number | undefined => {
   if (value === undefined) return undefined
-  const millis = /^\d{1,9}$/.test(value.trim()) ? Number(value) * 1000 : Date.parse(value) - nowMillis
-  return millis > 0 ? millis : undefined
+  const text = value.trim()
+  if (/^\d{1,9}$/.test(text)) return Number(text) * 1000
+  // Date.parse would take almost any number for a year.
+  const millis = /^[A-Z][a-z]+, /.test(text) ? Date.parse(text) - nowMillis : Number.NaN
+  return Number.isNaN(millis) ? undefined : Math.max(0, millis)
 }
 
-/** Waits before repetition number `repetition`, counted from 0. */
+/**
+ * Waits before repetition number `repetition`, counted from 0: what the server asked for, up to the longest wait, and a tenth more at
+ * random, so that its clients do not come back together; else a random time.
+ */
 export const pause = (
   { retryMinDelayMillis, retryMaxDelayMillis }: RegistrySettings,
   repetition: number,
   failure: ExchangeFailed
 ): Effect.Effect<void> =>
   Effect.flatMap(Random.next, (random) => {
-    const backoff = random * Math.min(retryMaxDelayMillis, retryMinDelayMillis * 2 ** repetition)
-    return Effect.sleep(Math.min(retryMaxDelayMillis, failure.retryAfterMillis ?? 0) + backoff)
+    const { retryAfterMillis } = failure
+    return Effect.sleep(
+      retryAfterMillis === undefined
+        ? random * Math.min(retryMaxDelayMillis, retryMinDelayMillis * 2 ** repetition)
+        : (1 + random / 10) * Math.min(retryMaxDelayMillis, retryAfterMillis)
+    )
   })
 
 /** Repeats an effect that failed in passing. */
@@ -57,7 +68,8 @@ const errorBodyBytes = 16 * 1024
 
 /** A status in words, with what the registry says about it (distribution-spec, "Error Codes"). */
 export const describeStatus = Effect.fnUntraced(function* (exchange: Exchange) {
-  const status = `${shownUrl(exchange.url)} answered with status ${exchange.status}`
+  const before = exchange.before === undefined ? "" : ` (before: ${exchange.before})`
+  const status = `${shownUrl(exchange.url)} answered with status ${exchange.status}${before}`
   if (exchange.status < 400) return status
   const bytes = yield* Effect.orElseSucceed(readBody(exchange, errorBodyBytes), () => new Uint8Array(0))
   const detail = errorDetail(bytes)

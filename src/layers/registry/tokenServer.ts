@@ -4,8 +4,10 @@
 import { Clock, Effect, Redacted, Schema } from "effect"
 import type { BearerChallenge } from "./challenge.ts"
 import type { Credential } from "./dockerCredentials.ts"
-import { ExchangeFailed, type ExchangeRequest, readBody, type Send, shownUrl } from "./exchange.ts"
-import { isLoopback, mayBePlain, type RegistrySettings } from "./registryOptions.ts"
+import type { Audience } from "./authorization.ts"
+import { type ExchangeRequest, readBody, type Send, shownUrl } from "./exchange.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
+import { foreignTls, isLoopback } from "./registryEndpoint.ts"
 import { describeStatus, failIfTransient } from "./retryPolicy.ts"
 
 export interface Token {
@@ -33,13 +35,13 @@ const noToken = (url: string, reason: string) =>
   new ExchangeFailed({ reason: `no token from ${shownUrl(url)}: ${reason}`, transient: false, status: 401 })
 
 /** Where credentials go and tokens come from must be as safe as the registry is. */
-const checkRealm = (settings: RegistrySettings, host: string, realm: string) =>
+const checkRealm = (origin: string, realm: string) =>
   Effect.suspend(() => {
     const url = URL.parse(realm)
     if (url === null || !["http:", "https:"].includes(url.protocol)) {
       return Effect.fail(noToken(realm, "its address is no URL"))
     }
-    const plainAllowed = mayBePlain(settings, host) || isLoopback(url.host)
+    const plainAllowed = origin.startsWith("http:") || isLoopback(url.host)
     return url.protocol === "http:" && !plainAllowed
       ? Effect.fail(noToken(realm, "the registry uses TLS, its token server does not"))
       : Effect.succeed(url)
@@ -72,14 +74,16 @@ const tokenRequest = (realm: URL, { service, scopes, credential }: Wanted): Exch
 
 export const requestToken = Effect.fnUntraced(function* (
   send: Send,
-  settings: RegistrySettings,
-  host: string,
+  { origin, tls }: Audience,
   challenge: BearerChallenge,
   scopes: ReadonlyArray<string>,
   credential: Credential | undefined
 ) {
-  const realm = yield* checkRealm(settings, host, challenge.realm)
-  const request = tokenRequest(realm, { service: challenge.service ?? "", scopes, credential })
+  const realm = yield* checkRealm(origin, challenge.realm)
+  const request = {
+    ...tokenRequest(realm, { service: challenge.service ?? "", scopes, credential }),
+    tls: realm.origin === origin ? tls : foreignTls(tls)
+  }
   const exchange = yield* Effect.flatMap(send(request), failIfTransient)
   if (exchange.status !== 200) return yield* noToken(challenge.realm, yield* describeStatus(exchange))
   const bytes = yield* readBody(exchange, maxTokenBytes)
