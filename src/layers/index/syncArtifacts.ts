@@ -66,18 +66,22 @@ const usesIn = (document: Exclude<SociDocument, SociIndexDocument>): ReadonlyArr
   })
 }
 
-/** The platform of a manifest's configuration, from whichever store has both. */
-const platformOf = Effect.fnUntraced(function* (stores: ReadonlyArray<Store>, subject: Descriptor) {
+/** A document from whichever store has it. */
+const readDocument = Effect.fnUntraced(function* (stores: ReadonlyArray<Store>, name: string, document: Descriptor) {
   for (const store of stores) {
-    if (!(yield* store.exists(subject.digest))) continue
-    const manifest = yield* Effect.fromResult(decodeManifest(yield* store.readDocument(subject), subject.digest))
-    const config = yield* store.readDocument(manifest.config)
-    const { os = "", architecture = "", variant } = yield* Effect.fromResult(decodeImageConfig(config))
-    return normalizePlatform({ os, architecture, ...(variant ? { variant } : {}) }, hostPlatform)
+    if (yield* store.exists(document.digest)) return yield* store.readDocument(document)
   }
-  return yield* Effect.fail(
-    new Error(`image manifest ${subject.digest} is not in ${stores.map(({ location }) => location).join(" or ")}`)
-  )
+  const places = stores.map(({ location }) => location).join(" or ")
+  return yield* Effect.fail(new Error(`its ${name} ${document.digest} is not in ${places}`))
+})
+
+/** The platform that the configuration of a manifest says. */
+const platformOf = Effect.fnUntraced(function* (stores: ReadonlyArray<Store>, subject: Descriptor) {
+  const bytes = yield* readDocument(stores, "image manifest", subject)
+  const manifest = yield* Effect.fromResult(decodeManifest(bytes, subject.digest))
+  const config = yield* readDocument(stores, "image configuration", manifest.config)
+  const { os = "", architecture = "", variant } = yield* Effect.fromResult(decodeImageConfig(config))
+  return normalizePlatform({ os, architecture, ...(variant ? { variant } : {}) }, hostPlatform)
 })
 
 /** The rows of what an index lists, as far as it is there and has none. */
