@@ -30,7 +30,7 @@ const readLog = (descriptor: number): string => {
     .replace(/^soci: /, "")
 }
 
-const withoutDetach = (argument: string): boolean => !/^(?:-d|--?detach(?:=.*)?)$/.test(argument)
+const withoutDetach = (argument: string): boolean => !/^--?(?:d|detach)(?:=.*)?$/.test(argument)
 
 /** Starts the same command in the background and ends when it has reported; fails with what it said when it could not mount. */
 export const detach: Effect.Effect<void, CommandRefused> = Effect.scoped(

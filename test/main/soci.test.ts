@@ -6,6 +6,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
+import { commands } from "../../src/main/commands.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
 import { exitProgram } from "../support/exitProgram.ts"
 import { storeImageOf } from "../support/imageOf.ts"
@@ -21,8 +22,9 @@ interface Ended {
   readonly stderr: string
 }
 
-const start = (...args: ReadonlyArray<string>) => {
-  const child = spawn(process.execPath, [soci, ...args], { stdio: ["ignore", "pipe", "pipe"] })
+const start = (environment: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => {
+  const env = { ...process.env, ...environment }
+  const child = spawn(process.execPath, [soci, ...args], { stdio: ["ignore", "pipe", "pipe"], env })
   let stdout = ""
   let stderr = ""
   child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()))
@@ -34,9 +36,9 @@ const start = (...args: ReadonlyArray<string>) => {
 }
 
 /** A command of the program, killed with the scope should it still run. */
-const started = (...args: ReadonlyArray<string>) =>
+const startedWith = (environment: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
-    Effect.sync(() => start(...args)),
+    Effect.sync(() => start(environment, ...args)),
     ({ child, ended }) =>
       Effect.promise(() => {
         if (child.exitCode === null && child.signalCode === null) child.kill("SIGTERM")
@@ -44,8 +46,12 @@ const started = (...args: ReadonlyArray<string>) =>
       })
   )
 
-const run = (...args: ReadonlyArray<string>) =>
-  Effect.flatMap(started(...args), ({ ended }) => Effect.promise(() => ended))
+const started = (...args: ReadonlyArray<string>) => startedWith({}, ...args)
+
+const runWith = (environment: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) =>
+  Effect.flatMap(startedWith(environment, ...args), ({ ended }) => Effect.promise(() => ended))
+
+const run = (...args: ReadonlyArray<string>) => runWith({}, ...args)
 
 const until = (check: () => boolean | Promise<boolean>) =>
   Effect.promise(async () => check()).pipe(
@@ -83,8 +89,66 @@ describe("soci", () => {
     Effect.gen(function* () {
       const help = yield* run("--help")
       assert.strictEqual(help.code, 0)
-      assert.include(help.stdout, "mount")
-      assert.include((yield* run("--version")).stdout, "0.1.0")
+      assert.strictEqual(help.stderr, "")
+      assert.match(help.stdout, /^NAME:\n {3}soci - .*\n\nUSAGE:\n/)
+      const version = yield* run("-v")
+      assert.strictEqual(version.code, 0)
+      assert.strictEqual(version.stdout, "soci version 0.1.0 <unknown>\n")
+    })
+  )
+
+  for (const [args, code, stderr] of [
+    [["bogus"], 3, "No help topic for 'bogus'\n"],
+    [["ztoc", "bogus"], 3, "No help topic for 'bogus'\n"],
+    [
+      ["ztoc", "list", "--bogus"],
+      1,
+      "Incorrect Usage: flag provided but not defined: -bogus\n\nsoci: flag provided but not defined: -bogus\n"
+    ],
+    [["ztoc"], 0, ""]
+  ] as const) {
+    it.live(`ends with ${code} after: soci ${args.join(" ")}`, () =>
+      Effect.gen(function* () {
+        const ended = yield* run(...args)
+        assert.strictEqual(ended.code, code)
+        assert.strictEqual(ended.stderr, stderr)
+      })
+    )
+  }
+
+  it.live("knows every command of the reference, and its own, by name and summary", () =>
+    Effect.gen(function* () {
+      for (const { name, summary, load } of commands) {
+        const command = yield* load
+        assert.strictEqual(command.name, name)
+        assert.strictEqual(command.description, summary)
+      }
+      const reference = ["index", "ztoc", "prefetch", "create", "convert", "push", "rebuild-db"]
+      assert.includeMembers(
+        commands.map(({ name }) => name),
+        reference
+      )
+    })
+  )
+
+  for (const line of ["--address unix:///x -n ns --timeout 1m --content-store soci --debug", "--debug=false -a=/x"]) {
+    it.live(`takes global flags with any command: ztoc list ${line}`, () =>
+      Effect.gen(function* () {
+        const root = yield* temporaryDirectory
+        const ended = yield* run("ztoc", "list", "-root", root, ...line.split(" "))
+        assert.strictEqual(ended.code, 0, ended.stderr)
+        assert.match(ended.stdout, /^DIGEST {4}/)
+      })
+    )
+  }
+
+  it.live("warns of a wrong SOURCE_DATE_EPOCH, and goes on", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const ended = yield* runWith({ SOURCE_DATE_EPOCH: "soon" }, "ztoc", "list", "--root", root)
+      assert.strictEqual(ended.code, 0)
+      assert.match(ended.stderr, /^time="[^"]*" level=warning msg="Failed to read SOURCE_DATE_EPOCH" error="[^\n]*\n$/)
+      assert.strictEqual((yield* runWith({ SOURCE_DATE_EPOCH: "0" }, "ztoc", "list", "--root", root)).stderr, "")
     })
   )
 
