@@ -11,6 +11,7 @@ import { Inflate } from "../services/Inflate.ts"
 import type { RemoteBlob } from "../services/RemoteBlob.ts"
 import { type LayerToOpen, SpanStore, type SpanStoreFailed } from "../services/SpanStore.ts"
 import { InvalidZtoc } from "../services/Ztoc.ts"
+import { Demand } from "./spans/Demand.ts"
 import { makeLayerFiles } from "./spans/layerFiles.ts"
 import { openLayer } from "./spans/openLayer.ts"
 import { sweepSpanFiles } from "./spans/SpanFile.ts"
@@ -50,6 +51,7 @@ export const layer = (options: SpanStoreOptions): Layer.Layer<SpanStore, SpanSto
       const inflates = yield* Semaphore.make(options.inflates ?? availableParallelism())
       yield* sweepSpanFiles(directory)
       const { files, quota } = yield* makeLayerFiles(directory, options.keep)
+      const demand = new Demand()
       const memory = new SpansInMemory(options.memoryBytes ?? sixtyFourMiB)
       const layers = yield* RcMap.make({
         lookup: (key: LayerKey) =>
@@ -58,6 +60,7 @@ export const layer = (options: SpanStoreOptions): Layer.Layer<SpanStore, SpanSto
               files,
               memory,
               quota,
+              demand,
               limits: { requests: options.requestsPerLayer ?? 4, requestBytes: options.requestBytes ?? sixteenMiB },
               readAheadBytes: options.readAheadBytes ?? eightMiB,
               verificationRetries: options.verificationRetries ?? 3,
@@ -81,7 +84,7 @@ export const layer = (options: SpanStoreOptions): Layer.Layer<SpanStore, SpanSto
         yield* Scope.provide(lend(shared.sources, toOpen.blob), own)
         return shared.layer
       })
-      return SpanStore.of({ open })
+      return SpanStore.of({ open, whenQuiet: demand.quiet, whenWanted: demand.wanted })
     })
   )
 

@@ -77,6 +77,11 @@ export interface LayerSpans {
   supply(offset: number, length: number): Effect.Effect<Uint8Array | undefined, SpanUnavailable>
   /** The bytes [offset, offset + length), less where the stream ends. */
   read(offset: number, length: number): Effect.Effect<Uint8Array, SpanUnavailable>
+  /**
+   * Makes missing spans local that nobody waits for, so many compressed bytes of them or one span: those behind what was wanted last, then
+   * those in front. Reads go before them. False once every span is local.
+   */
+  fill(bytes: number): Effect.Effect<boolean, SpanUnavailable>
   readonly stats: Effect.Effect<SpanStats>
 }
 
@@ -94,5 +99,9 @@ export class SpanStore extends Context.Service<
      * last scope. The blob is read only as long as the opener's scope is open; those who joined read from their own.
      */
     open(layer: LayerToOpen): Effect.Effect<LayerSpans, InvalidZtoc | SpanStoreFailed | SpanUnavailable, Scope.Scope>
+    /** Waits until no read waits for spans of any layer. */
+    readonly whenQuiet: Effect.Effect<void>
+    /** Waits until a read waits for spans of any layer. */
+    readonly whenWanted: Effect.Effect<void>
   }
 >()("effect-soci/services/SpanStore") {}

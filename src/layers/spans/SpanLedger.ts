@@ -14,6 +14,8 @@ import { isPresent, markPresent } from "../../streams/spanTable.ts"
 export interface Waiter {
   readonly first: number
   readonly last: number
+  /** Nobody reads: it gives way to those who do. */
+  readonly background: boolean
   readonly reply: Deferred.Deferred<void, SpanUnavailable>
 }
 
@@ -59,12 +61,12 @@ export class SpanLedger {
 
   /** Whether the waiter has to wait. */
   add(waiter: Waiter): boolean {
-    const { first, last } = waiter
+    const { first, last, background } = waiter
     let missing = 0
     for (let span = first; span <= last; span++) if (!isPresent(this.table, span)) missing++
     if (missing === 0) return false
     const bytes = (this.spans[last]?.compressedEnd ?? 0) - (this.spans[first]?.compressedStart ?? 0)
-    const fill = last > first && bytes > this.limits.requestBytes
+    const fill = background || (last > first && bytes > this.limits.requestBytes)
     this.waiting.set(waiter, { waiter, fill, cursor: first, missing })
     return true
   }

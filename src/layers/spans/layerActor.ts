@@ -8,6 +8,7 @@ import type { SpanTable, SpanUnavailable } from "../../services/SpanStore.ts"
 import type { Span } from "../../services/Ztoc.ts"
 import { ReadAhead } from "../../streams/spanPlan.ts"
 import { areLocal } from "../../streams/spanTable.ts"
+import type { Demand } from "./Demand.ts"
 import { type LedgerLimits, SpanLedger, type SpanRequest, type Waiter } from "./SpanLedger.ts"
 
 /** Where a fetch says what became of its spans, one by one. */
@@ -22,6 +23,8 @@ export interface LayerActorOptions<R> {
   readonly limits: LedgerLimits
   /** Compressed bytes read ahead for one sequential reader at most. */
   readonly readAheadBytes: number
+  /** Where it is told that somebody waits. */
+  readonly demand: Demand
   /** What is said to those who wait when the layer is closed. */
   closed(span: number): SpanUnavailable
   /** Fetches the spans of a request and reports each of them. */
@@ -31,6 +34,10 @@ export interface LayerActorOptions<R> {
 export interface LayerActor {
   /** Succeeds once the spans `first` to `last` are local. */
   ensure(first: number, last: number): Effect.Effect<void, SpanUnavailable>
+  /** The same for nobody who reads. */
+  fill(first: number, last: number): Effect.Effect<void, SpanUnavailable>
+  /** The last span that a reader waited for; -1 at first. */
+  wantedLast(): number
 }
 
 type Message =
@@ -56,6 +63,7 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
   const readAhead = new ReadAhead(spans, options.readAheadBytes)
   const fibers = new Map<SpanRequest, Fiber.Fiber<void>>()
   const pending = new Set<Waiter>()
+  let wantedLast = -1
   const fork = yield* FiberSet.makeRuntime<R, void, never>()
 
   const send = (message: Message) => Effect.asVoid(Queue.offer(mailbox, message))
@@ -96,7 +104,10 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
     switch (message._tag) {
       case "Wanted": {
         const { waiter } = message
-        ledger.readAhead(waiter.last + 1, readAhead.wanted(waiter.first, waiter.last))
+        if (!waiter.background) {
+          wantedLast = waiter.last
+          ledger.readAhead(waiter.last + 1, readAhead.wanted(waiter.first, waiter.last))
+        }
         if (!ledger.add(waiter)) Deferred.doneUnsafe(waiter.reply, Exit.void)
         return
       }
@@ -138,11 +149,12 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
     Effect.forkScoped
   )
 
-  const ensureMissing = Effect.fn("SpanStore.ensure")((first: number, last: number) =>
+  const ensureMissing = Effect.fn("SpanStore.ensure")((first: number, last: number, background: boolean) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
-        const waiter: Waiter = { first, last, reply: Deferred.makeUnsafe() }
+        const waiter: Waiter = { first, last, background, reply: Deferred.makeUnsafe() }
         pending.add(waiter)
+        if (!background) options.demand.begin()
         return waiter
       }),
       (waiter) =>
@@ -151,6 +163,7 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
         ),
       (waiter, exit) => {
         pending.delete(waiter)
+        if (!background) options.demand.end()
         return Exit.hasInterrupts(exit) ? send({ _tag: "Abandoned", waiter }) : Effect.void
       }
     )
@@ -159,9 +172,11 @@ export const makeLayerActor = Effect.fnUntraced(function* <R>(
     if (readAhead.isHalfThrough(span)) Queue.offerUnsafe(mailbox, { _tag: "Touched", span })
   }
   return {
+    wantedLast: () => wantedLast,
+    fill: (first, last) => ensureMissing(first, last, true),
     ensure: (first, last) =>
       Effect.suspend(() => {
-        if (!areLocal(table, first, last)) return ensureMissing(first, last)
+        if (!areLocal(table, first, last)) return ensureMissing(first, last, false)
         touch(last)
         return Effect.void
       })

@@ -18,6 +18,8 @@ import { InvalidZtoc, type Span, type Ztoc } from "../../services/Ztoc.ts"
 import { parseGzipHeader } from "../../streams/codec/gzipHeader.ts"
 import { spansOf } from "../../streams/codec/zinfo.ts"
 import { firstSpan, isPresent, lastSpan, makeSpanTable, markPresent, streamEnd } from "../../streams/spanTable.ts"
+import { joinNeighbours } from "../../streams/spanPlan.ts"
+import type { Demand } from "./Demand.ts"
 import { type FetchOptions, makeFetchSpans, unavailable } from "./fetchSpans.ts"
 import { makeLayerActor } from "./layerActor.ts"
 import type { KeptLayer } from "./keptSpans.ts"
@@ -31,6 +33,7 @@ export interface OpenLayerOptions {
   readonly files: LayerFiles
   readonly memory: SpansInMemory
   readonly quota: SpanQuota | undefined
+  readonly demand: Demand
   readonly limits: LedgerLimits
   readonly readAheadBytes: number
   readonly verificationRetries: number
@@ -76,6 +79,7 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
     spans,
     limits: options.limits,
     readAheadBytes: options.readAheadBytes,
+    demand: options.demand,
     closed: (span) => unavailable(digest, span, "closed", "the layer was closed"),
     fetch: makeFetchSpans(fetchOptions)
   })
@@ -98,12 +102,19 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
     if (start >= end) return new Uint8Array(0)
     return (yield* supply(start, end - start)) ?? (yield* readFile(start, end))
   })
+  const fill: LayerSpans["fill"] = (bytes) =>
+    Effect.suspend(() => {
+      const first = nextMissing(table, actor.wantedLast() + 1)
+      if (first < 0) return Effect.succeed(false)
+      const last = joinNeighbours(spans, first, bytes, (span) => !isPresent(table, span))
+      return Effect.as(actor.fill(first, last), true)
+    })
   const stats: LayerSpans["stats"] = Effect.sync(() => ({
     spans: table.count,
     spansLocal: countPresent(table),
     ...counts
   }))
-  return { layer: { layer: digest, path: file.path, size, table, ensure, supply, read, stats }, sources }
+  return { layer: { layer: digest, path: file.path, size, table, ensure, supply, read, fill, stats }, sources }
 })
 
 /**
@@ -128,6 +139,13 @@ const markKept = (table: SpanTable, file: SpanFile): boolean => {
     markPresent(table, span)
   }
   return some
+}
+
+/** The first missing span from `start` on, or else in front of it; -1 if there is none. */
+const nextMissing = (table: SpanTable, start: number): number => {
+  for (let span = start; span < table.count; span++) if (!isPresent(table, span)) return span
+  for (let span = 0; span < Math.min(start, table.count); span++) if (!isPresent(table, span)) return span
+  return -1
 }
 
 const countPresent = (table: SpanTable): number => {
