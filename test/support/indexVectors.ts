@@ -14,6 +14,7 @@ export interface Run {
   readonly args: ReadonlyArray<string>
   readonly exitCode: number
   readonly stderr?: string
+  readonly stdoutLines?: ReadonlyArray<string>
   readonly indexJson?: string
   readonly artifactsDb?: ReadonlyArray<unknown>
   readonly sociIndexes?: ReadonlyArray<{ readonly digest: string; readonly platform: string }>

@@ -2,10 +2,12 @@
  * The rows that `soci index list` shows, newest first.
  */
 import { Effect, Option, Result, Stream } from "effect"
+import { stat } from "node:fs/promises"
 import { hostPlatform } from "../../../layers/hostPlatform.ts"
 import { imagePlatforms } from "../../../layers/imagePlatforms.ts"
 import type { ArtifactEntry, ArtifactsDb } from "../../../services/ArtifactsDb.ts"
 import { matchesPlatform, parsePlatform } from "../../../streams/codec/platform.ts"
+import { Address } from "../../cli/globalFlags.ts"
 import type { Containerd } from "../../stores.ts"
 import { platformManifest, readPlatform } from "../platformChoice.ts"
 
@@ -55,9 +57,19 @@ export const indexRows = Effect.fnUntraced(function* (
   return rows.toSorted((a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (a.digest < b.digest ? -1 : 1))
 })
 
+/** Whether there is a socket at all: a list of what is known here need not wait for a containerd that is not there. */
+const isServed = Effect.flatMap(Address, (address) =>
+  Effect.promise(() =>
+    stat(address).then(
+      (found) => found.isSocket(),
+      () => false
+    )
+  )
+)
+
 /** The names in containerd of the images that indexes are for. Without containerd there are none, and that is no error. */
 export const imageNames = Effect.fnUntraced(function* ({ images }: Containerd) {
-  const stored = yield* Effect.option(images.images)
+  const stored = (yield* isServed) ? yield* Effect.option(images.images) : Option.none()
   const names = new Map<string, Array<string>>()
   for (const { name, target } of Option.getOrElse(stored, () => [])) {
     const others = names.get(target.digest)
