@@ -8,6 +8,7 @@ import { causeMessage } from "../services/causeMessage.ts"
 import type { FoundIndex, PlatformManifest } from "../services/ArtifactSource.ts"
 import type { Descriptor, Digest } from "../services/Descriptor.ts"
 import { ImageMounter, type MountedImage, type MountedLayer, MountSetupFailed } from "../services/ImageMounter.ts"
+import { formatImageName } from "../services/ImageName.ts"
 import type { SourceImage } from "../services/ImageSource.ts"
 import { LayerMounter, type MountMode } from "../services/LayerMounter.ts"
 import { LayerReader } from "../services/LayerReader.ts"
@@ -16,6 +17,7 @@ import { OverlayMounter } from "../services/OverlayMounter.ts"
 import { ZtocBuilder } from "../services/ZtocBuilder.ts"
 import { inheritDirectories } from "../streams/inheritDirectories.ts"
 import { fetchLocalLayer } from "./image/localLayer.ts"
+import { openAhead } from "./image/openAhead.ts"
 
 export interface ImageMounterOptions {
   /** Where mounts get their private directories: on a disk, for an upper directory and layers that are fetched whole. */
@@ -96,10 +98,14 @@ export const layer = (options: ImageMounterOptions) =>
           const local = yield* fetchLocalLayer(image, descriptor, directory, ztocs)
           return { how: "local" as const, layer: yield* reader.open(local) }
         }
-        const [decoded, blob] = yield* Effect.all([index.readZtoc(ztoc), image.openBlob(descriptor)], {
-          concurrency: 2
-        })
-        return { how: "lazy" as const, layer: yield* reader.open({ digest: descriptor.digest, ztoc: decoded, blob }) }
+        const { digest } = descriptor
+        const blob = yield* openAhead(
+          descriptor,
+          `${formatImageName(image.name)} ${digest}`,
+          image.openBlob(descriptor)
+        )
+        const decoded = yield* index.readZtoc(ztoc)
+        return { how: "lazy" as const, layer: yield* reader.open({ digest, ztoc: decoded, blob }) }
       })
 
       /** A layer that the image lists several times is opened and mounted once. */
