@@ -4,12 +4,14 @@
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Duration, Effect, Layer } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
+import { createServer as createTlsServer } from "node:https"
 import { ContentStore } from "../services/ContentStore.ts"
 import { EmbeddedRegistry, EmbeddedRegistryFailed } from "../services/EmbeddedRegistry.ts"
 import { refusal, refused } from "./embedded/answer.ts"
 import { serveBlob } from "./embedded/blobRoutes.ts"
 import { acceptManifest, listReferrers, listTags, serveManifest } from "./embedded/manifestRoutes.ts"
+import { type FaultRule, makeFaults } from "./embedded/faults.ts"
 import { parseRoute, type Route } from "./embedded/route.ts"
 import { makeTraffic, type Traffic } from "./embedded/traffic.ts"
 import { makeUploads, type UploadLimits, type Uploads } from "./embedded/uploads.ts"
@@ -22,7 +24,25 @@ export interface EmbeddedRegistryOptions {
   /** Whether there is a referrers API; without it clients enter referrers by tag. */
   readonly referrersApi?: boolean
   readonly uploads?: Partial<UploadLimits>
+  /** What it does wrong. */
+  readonly faults?: ReadonlyArray<FaultRule>
+  /** Certificate and key as PEM: it speaks TLS then; with `clientAuthority` only to clients with a certificate from there. */
+  readonly tls?: { readonly certificate: string; readonly key: string; readonly clientAuthority?: string }
 }
+
+const timeouts = { requestTimeout: 0, headersTimeout: 60_000 }
+
+const listener = (tls: EmbeddedRegistryOptions["tls"]): Server =>
+  tls === undefined
+    ? createServer(timeouts)
+    : createTlsServer({
+        ...timeouts,
+        cert: tls.certificate,
+        key: tls.key,
+        ...(tls.clientAuthority === undefined
+          ? {}
+          : { ca: tls.clientAuthority, requestCert: true, rejectUnauthorized: true })
+      })
 
 const address = "127.0.0.1"
 const defaultUploads: UploadLimits = { blobBytes: 64 * 1024 ** 3, sessions: 256 }
@@ -43,6 +63,7 @@ const make = Effect.fnUntraced(function* (options: EmbeddedRegistryOptions) {
   const store = yield* ContentStore
   const traffic = makeTraffic()
   const uploads = yield* makeUploads(store, traffic, { ...defaultUploads, ...options.uploads })
+  const withFaults = makeFaults(options.faults ?? [])
   const handlers = { store, traffic, uploads, referrersApi }
 
   const answer = Effect.gen(function* () {
@@ -51,7 +72,7 @@ const make = Effect.fnUntraced(function* (options: EmbeddedRegistryOptions) {
     const url = new URL(request.url, "http://registry")
     const route = parseRoute(url.pathname)
     yield* Effect.sleep(latency)
-    return yield* dispatch(handlers, route, url.searchParams)
+    return yield* withFaults(dispatch(handlers, route, url.searchParams))
   }).pipe(
     Effect.catchTag("Refused", (error) => Effect.succeed(refusal(error))),
     Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logWarning(cause))),
@@ -59,7 +80,8 @@ const make = Effect.fnUntraced(function* (options: EmbeddedRegistryOptions) {
   )
 
   // A large blob may take its time; what is idle is closed by the clients and with the scope.
-  const server = createServer({ requestTimeout: 0, headersTimeout: 60_000 })
+  const server = listener(options.tls)
+  server.on(options.tls === undefined ? "connection" : "secureConnection", () => traffic.countNow("connections"))
   const failed = (cause: unknown) => new EmbeddedRegistryFailed({ address: `${address}:${options.port ?? 0}`, cause })
   const http = yield* NodeHttpServer.make(() => server, { host: address, port: options.port ?? 0 }).pipe(
     Effect.mapError(failed)

@@ -19,6 +19,7 @@ export class EmbeddedRegistryFailed extends Schema.TaggedError<EmbeddedRegistryF
 
 /** What was served since the start. */
 export interface RegistryTraffic {
+  readonly connections: number
   readonly requests: number
   /** Requests for a part of a blob. */
   readonly rangeRequests: number

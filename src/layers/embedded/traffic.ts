@@ -8,6 +8,8 @@ type Counter = keyof RegistryTraffic
 
 export interface Traffic {
   readonly count: (counter: Counter, by?: number) => Effect.Effect<void>
+  /** As `count`, for callbacks of the server. */
+  readonly countNow: (counter: Counter, by?: number) => void
   /** Counts the bytes of a stream as they pass. */
   readonly counting: (
     counter: Counter
@@ -17,14 +19,17 @@ export interface Traffic {
 
 export const makeTraffic = (): Traffic => {
   const counts: Record<Counter, number> = {
+    connections: 0,
     requests: 0,
     rangeRequests: 0,
     blobBytesServed: 0,
     documentBytesServed: 0,
     bytesReceived: 0
   }
-  const count: Traffic["count"] = (counter, by = 1) => Effect.sync(() => void (counts[counter] += by))
+  const countNow: Traffic["countNow"] = (counter, by = 1) => void (counts[counter] += by)
+  const count: Traffic["count"] = (counter, by) => Effect.sync(() => countNow(counter, by))
   return {
+    countNow,
     count,
     counting: (counter) => (stream) => Stream.tap(stream, (chunk) => count(counter, chunk.length)),
     current: Effect.sync(() => ({ ...counts }))

@@ -8,7 +8,9 @@ import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { createReadStream } from "node:fs"
 import type { ContentStore } from "../../services/ContentStore.ts"
 import { Digest } from "../../services/Descriptor.ts"
+import { take } from "../registry/contentRange.ts"
 import { type Refused, refused } from "./answer.ts"
+import { resetConnection, UploadBreak } from "./faults.ts"
 import type { Traffic } from "./traffic.ts"
 import { makeUploadSessions, type Session } from "./uploadSessions.ts"
 
@@ -41,6 +43,20 @@ const created = (repository: string, digest: Digest) =>
     headers: { location: `/v2/${repository}/blobs/${digest}`, "docker-content-digest": digest }
   })
 
+/** The body of a request; if it is to break, its first bytes, and the end of its connection. */
+const brokenAfter = (bytes: number | undefined, request: HttpServerRequest.HttpServerRequest) =>
+  bytes === undefined
+    ? request.stream
+    : Stream.concat(
+        take(bytes)(request.stream),
+        Stream.fromEffect(
+          Effect.andThen(
+            Effect.provideService(resetConnection, HttpServerRequest.HttpServerRequest, request),
+            Effect.fail(refused("BLOB_UPLOAD_INVALID", "the body broke off"))
+          )
+        )
+      )
+
 export const makeUploads = Effect.fnUntraced(function* (
   store: ContentStore["Service"],
   traffic: Traffic,
@@ -51,9 +67,9 @@ export const makeUploads = Effect.fnUntraced(function* (
   /** The body of the request; it may not make the blob larger than is allowed. */
   const body = (before: number) =>
     Stream.unwrap(
-      Effect.map(HttpServerRequest.HttpServerRequest, (request) => {
+      Effect.map(Effect.all([HttpServerRequest.HttpServerRequest, UploadBreak]), ([request, breaksAfter]) => {
         let size = before
-        return request.stream.pipe(
+        return brokenAfter(breaksAfter, request).pipe(
           traffic.counting("bytesReceived"),
           Stream.mapError(() => refused("BLOB_UPLOAD_INVALID", "the body broke off")),
           Stream.tap((chunk) =>

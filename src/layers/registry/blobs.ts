@@ -8,12 +8,13 @@ import { formatRepository, type RegistryFetcher, type Repository } from "../../s
 import { verify } from "../../streams/verify.ts"
 import { rangeOf } from "./contentRange.ts"
 import { withDeadline } from "./deadline.ts"
-import { isRedirect } from "./endpointClient.ts"
+import { isRedirect, type RegistryExchange } from "./endpointClient.ts"
+import { ExchangeFailed } from "./exchangeFailed.ts"
 import { bodyOrElsewhere, orElsewhere } from "./mirrorAnswer.ts"
 import type { RegistryClient } from "./registryClient.ts"
 import { asRegistryError, type Purpose, purposeOf, streamAsRegistryError, unexpectedAnswer } from "./registryErrors.ts"
 import { resumingStream } from "./resumingStream.ts"
-import { retrying } from "./retryPolicy.ts"
+import { describeStatus, retrying } from "./retryPolicy.ts"
 
 type Shape = RegistryFetcher["Service"]
 
@@ -51,6 +52,10 @@ export const makeExists =
     )
   }
 
+/** Whether a storage that a registry redirected to refuses the URL it was given. */
+const isExpired = ({ url, status, endpoint }: RegistryExchange): boolean =>
+  (status === 401 || status === 403) && URL.parse(url)?.origin !== endpoint.origin
+
 export const makeFetch =
   (client: RegistryClient): Shape["fetch"] =>
   (repository, descriptor) => {
@@ -65,6 +70,14 @@ export const makeFetch =
         path: pathOf(descriptor),
         headers: { accept: `${descriptor.mediaType}, */*`, ...(position > 0 ? { range: `bytes=${position}-` } : {}) }
       })
+      if (isExpired(exchange)) {
+        // The URL that the registry led to lets us in no more: it is asked for another.
+        return yield* new ExchangeFailed({
+          reason: yield* describeStatus(exchange),
+          transient: true,
+          status: exchange.status
+        })
+      }
       const sound = bodyOrElsewhere(client, exchange, size - position)
       if (position === 0 && exchange.status === 200) return sound(exchange.body)
       if (position > 0 && (exchange.status === 200 || exchange.status === 206)) {

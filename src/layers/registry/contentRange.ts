@@ -45,7 +45,7 @@ const skip =
     })
 
 /** At most the first bytes of a body; the rest is not read. */
-const take =
+export const take =
   (count: number) =>
   <E>(body: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, E> =>
     Stream.suspend(() => {

@@ -101,9 +101,10 @@ export const uploadParts = Effect.fnUntraced(function* (
     if (Result.isSuccess(sent)) return position.url
     const failure = sent.failure
     if (!isExchangeFailed(failure) || !failure.transient) return yield* Effect.fail(failure)
-    failures = position.offset > begun ? 1 : failures + 1
-    if (failures > client.settings.retries) return yield* failure
-    yield* pause(client.settings, failures - 1, failure)
+    if (failures === client.settings.retries) return yield* failure
+    yield* pause(client.settings, failures, failure)
     yield* askPosition
+    // An upload that breaks often may go on for as long as it gets on.
+    failures = position.offset > begun ? 0 : failures + 1
   }
 })
