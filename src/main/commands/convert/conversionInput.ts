@@ -12,6 +12,7 @@ import type { Descriptor, Digest } from "../../../services/Descriptor.ts"
 import { parseImageName, type RegistryReference } from "../../../services/ImageName.ts"
 import type { ImageSourceError, SourceImage } from "../../../services/ImageSource.ts"
 import { isIndexType, isManifestType } from "../../../services/MediaType.ts"
+import type { Repository } from "../../../services/RegistryFetcher.ts"
 import { decodeImageIndex, decodeManifest } from "../../../streams/codec/imageDocuments.ts"
 import { CommandRefused } from "../../commandFailure.ts"
 import type { Registries } from "../../registryServices.ts"
@@ -39,6 +40,8 @@ export interface ConversionInput {
   /** Takes what the conversion makes; with `path` outputs it has, or can read, all of the image. */
   readonly store: ContentStore["Service"]
   readonly scratch: string
+  /** Where the image is, if that is a registry: its layers can be mounted into another of its repositories. */
+  readonly repository?: Repository
 }
 
 /** Layers fetched at the same time. */
@@ -92,11 +95,21 @@ const openRegistryInput = Effect.fnUntraced(function* <E, R>(
   if (output._tag === "Path") {
     yield* fetchAll(image, store, image.target)
     const { readDocument, read } = store
-    const fetched: ConversionInput = { image: { ...image, readDocument, readBlob: read }, store, scratch }
+    const fetched: ConversionInput = {
+      image: { ...image, readDocument, readBlob: read },
+      store,
+      scratch,
+      repository: reference
+    }
     return fetched
   }
   const elsewhere = output.reference.host !== reference.host
-  const streamed: ConversionInput = { image: elsewhere ? keeping(image, store) : image, store, scratch }
+  const streamed: ConversionInput = {
+    image: elsewhere ? keeping(image, store) : image,
+    store,
+    scratch,
+    repository: reference
+  }
   return streamed
 })
 

@@ -34,7 +34,7 @@ export interface StandaloneConvertOptions extends ConvertOptions, RegistryFlags 
 /** Pushes the converted image under its tag, with everything the registry does not have. */
 const pushConverted = Effect.fnUntraced(function* (
   { pusher }: Registries,
-  { image, store }: ConversionInput,
+  { image, store, repository }: ConversionInput,
   root: Descriptor,
   reference: RegistryReference,
   options: StandaloneConvertOptions,
@@ -48,7 +48,8 @@ const pushConverted = Effect.fnUntraced(function* (
     )
   const tag = reference.tag === undefined ? {} : { tag: reference.tag }
   const content = countedContent(builtContent(store, image), bars)
-  yield* pusher.push(content, root, reference, { concurrency, onEvent, ...tag })
+  const mountFrom = repository?.host === reference.host ? { mountFrom: repository.repository } : {}
+  yield* pusher.push(content, root, reference, { concurrency, onEvent, ...tag, ...mountFrom })
 })
 
 export const convertStandalone = Effect.fn("soci.convert.standalone")(function* (options: StandaloneConvertOptions) {
