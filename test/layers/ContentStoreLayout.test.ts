@@ -11,15 +11,12 @@ import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
 import { MediaType } from "../../src/services/MediaType.ts"
 import { chunked, descriptorOf, json, noise } from "../support/content.ts"
-import { contentStoreContract } from "../support/contentStoreContract.ts"
+import { contentStoreSuite } from "../support/contentStoreSuite.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
-contentStoreContract(
+contentStoreSuite(
   "ContentStoreLayout",
-  temporaryDirectory.pipe(
-    Effect.map((root) => ContentStoreLayout.layer({ root })),
-    Layer.unwrap
-  )
+  Effect.map(temporaryDirectory, (root) => ContentStoreLayout.layer({ root }))
 )
 
 const openStore = (root: string, readOnly = false) =>

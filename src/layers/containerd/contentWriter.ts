@@ -47,10 +47,17 @@ export const openContentWriter = Effect.fnUntraced(function* (
   { digest, size }: Descriptor
 ): Effect.fn.Return<ContentWriter | undefined, ContainerdError | UploadNameTaken | StaleUpload, Scope.Scope> {
   const identity = { ref: digest, total: BigInt(size), expected: digest }
-  const { ask } = yield* connection.exchange(Content.method.write)
+  const exchange = yield* connection.exchange(Content.method.write)
   let unfinished = false
   // Runs before the call is cancelled: as long as the call has the name, no upload of anybody else is meant.
   yield* Effect.addFinalizer(() => (unfinished ? abort(connection, digest) : Effect.void))
+  const ask: typeof exchange.ask = (request) =>
+    Effect.tapError(exchange.ask(request), (error) =>
+      Effect.sync(() => {
+        // The connection is lost. Calling containerd back to take the upload away would wait for it to be started again.
+        if (error.code === "UNAVAILABLE") unfinished = false
+      })
+    )
   const state = yield* ask({ action: action.state, ...identity }).pipe(
     orThere,
     Effect.mapError((error) => (isTaken(error) ? new UploadNameTaken({ cause: error }) : error))
