@@ -59,6 +59,12 @@ export const commands: ReadonlyArray<CommandEntry> = [
     load: () => import("./commands/run.ts").then(({ run }) => run)
   }),
   commandEntry({
+    name: "doctor",
+    summary: "tell what works here, what is missing and how to get it",
+    needsRoot: false,
+    load: () => import("./commands/doctor.ts").then(({ doctor }) => doctor)
+  }),
+  commandEntry({
     name: "completion",
     summary: "print a script that completes commands and flags in a shell",
     needsRoot: false,
