@@ -9,7 +9,7 @@ import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
 import { ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
 import { hexOf } from "../../src/services/Descriptor.ts"
 import { digestOf } from "../../src/streams/verify.ts"
-import { indexEntry, ztocEntry } from "../support/artifactEntries.ts"
+import { indexEntry, prefetchEntry, ztocEntry } from "../support/artifactEntries.ts"
 import { noise } from "../support/content.ts"
 import { prose } from "../support/lazyLayer.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
@@ -175,12 +175,31 @@ describe("soci ztoc info", () => {
       yield* write(store, "oci-layout", Buffer.from('{"imageLayoutVersion":"1.0.0"}'))
       yield* write(store, "index.json", Buffer.from('{"schemaVersion":2,"manifests":[]}'))
       yield* write(path.join(store, "blobs", "sha256"), hexOf(digest), bytes)
-      const stored = yield* ztoc("info", "--root", path.join(directory, "root"), digest)
+      const root = path.join(directory, "root")
+      const rows = [
+        ztocEntry("of this", { digest, size: bytes.length }),
+        ztocEntry("of none"),
+        indexEntry("index"),
+        prefetchEntry("prefetch")
+      ]
+      yield* ArtifactsDb.use((db) => Effect.forEach(rows, db.write)).pipe(
+        Effect.provide(ArtifactsDbSqlite.layer({ path: path.join(root, "artifacts.sqlite") }))
+      )
+      const stored = yield* ztoc("info", "--root", root, "--content-store", "soci", digest)
       assert.strictEqual(stored.stderr, "")
       assert.isTrue(stored.stdout.equals(ended.stdout))
 
+      const refused = (text: string) => ztoc("info", "--root", root, "--content-store", "soci", text)
       const other = digestOf(Buffer.from("another"))
-      failsWith(yield* ztoc("info", "--root", path.join(directory, "root"), other), "is not in the content store")
+      failsWith(yield* refused(other), `couldn't retrieve artifact for ${other}, not found`)
+      failsWith(
+        yield* refused(indexEntry("index").digest),
+        "the provided digest belongs to a SOCI index. Use `soci index info` to get the detailed information about it"
+      )
+      const gone = ztocEntry("of none").digest
+      failsWith(yield* refused(gone), `content digest ${gone}: not found`)
+      failsWith(yield* refused("sha256:00"), "invalid checksum digest length")
+      failsWith(yield* refused(""), "invalid checksum digest format")
     })
   )
 
@@ -214,7 +233,8 @@ describe("soci ztoc get-file", () => {
       const ended = yield* ztoc("get-file", "--layer", layer, table, "/absent")
       failsWith(ended, "file /absent does not exist in metadata")
       assert.strictEqual(ended.stdout.length, 0)
-      failsWith(yield* ztoc("get-file", table, "x"), "artifacts data base")
+      failsWith(yield* ztoc("get-file", table, "x"), "give the layer's file with --layer")
+      failsWith(yield* ztoc("get-file", table), "please provide both a ztoc digest and a filename to extract")
     })
   )
 })
@@ -258,12 +278,27 @@ describe("soci ztoc list", () => {
     })
   )
 
-  it.live("makes the root it is given, not its parents; and says that it does not ask containerd", () =>
+  it.live("makes the root it is given, not its parents", () =>
     Effect.gen(function* () {
       const root = path.join(yield* temporaryDirectory, "root")
       assert.strictEqual((yield* ztoc("ls", "-q", "--root", root)).code, 0)
       failsWith(yield* ztoc("ls", "--root", path.join(root, "no", "parent")), "no such file or directory")
-      failsWith(yield* ztoc("ls", "--root", root, "--image-ref", "example.com/x:y"), "containerd")
+    })
+  )
+
+  it.live("is a JSON array for machines", () =>
+    Effect.gen(function* () {
+      const listed: unknown = JSON.parse((yield* ztoc("ls", "--json", "--root", yield* rootWithRows)).stdout.toString())
+      assert.deepStrictEqual(
+        listed,
+        ztocsInOrder.map(({ digest, size, originalDigest }) => ({
+          Digest: digest,
+          Size: size,
+          LayerDigest: originalDigest,
+          SpanSize: 65_536,
+          CreatedAt: "2023-11-14T22:13:20.123Z"
+        }))
+      )
     })
   )
 })

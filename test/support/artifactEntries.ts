@@ -39,3 +39,19 @@ export const indexEntry = (name: string, rest: Partial<ArtifactEntry> = {}): Art
     spanSize: 0,
     ...rest
   })
+
+export const prefetchEntry = (name: string, rest: Partial<ArtifactEntry> = {}): ArtifactEntry =>
+  new ArtifactEntry({
+    digest: digest(name),
+    size: 66,
+    type: "soci_prefetch",
+    originalDigest: digest(`layer of ${name}`),
+    imageDigest: "",
+    platform: "",
+    location: "",
+    mediaType: MediaType.sociPrefetch,
+    artifactType: "",
+    createdAt: new Date(1_700_000_000_789),
+    spanSize: 0,
+    ...rest
+  })
