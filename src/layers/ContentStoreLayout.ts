@@ -13,7 +13,7 @@ import { ContentStore, type ContentStoreFailed } from "../services/ContentStore.
 import type { Descriptor } from "../services/Descriptor.ts"
 import { checkLayoutVersion, type IndexFile, initializeLayout, makeIndexFile } from "./layout/indexFile.ts"
 import { sweepIngestFiles } from "./layout/ingestFile.ts"
-import { type Attempts, makeAttempts } from "./layout/layoutFailure.ts"
+import { type Attempts, errorCode, makeAttempts } from "./layout/layoutFailure.ts"
 import { withListed } from "./layout/layoutIndex.ts"
 import { directoryMedium } from "./layout/layoutMedium.ts"
 import { blobPath } from "./layout/blobFile.ts"
@@ -111,9 +111,19 @@ const openExisting = ({ root, attempt, failure }: Attempts, withoutLayoutFile: b
     )
   )
 
+const makeBlobDirectory = async (root: string): Promise<void> => {
+  try {
+    await fs.mkdir(path.join(root, "blobs", "sha256"), { recursive: true })
+  } catch (cause) {
+    // Where nothing can be written Node says that something is missing; the kernel says why.
+    if (errorCode(cause) === "ENOENT") await fs.mkdir(root)
+    throw cause
+  }
+}
+
 const openOrCreate = Effect.fnUntraced(function* (attempts: Attempts, { locked }: IndexFile) {
   const { root, attempt } = attempts
-  yield* attempt("open", root, () => fs.mkdir(path.join(root, "blobs", "sha256"), { recursive: true }))
+  yield* attempt("open", root, () => makeBlobDirectory(root))
   yield* locked("open", root, initializeLayout(attempts))
   yield* sweepIngestFiles(attempts)
 })
