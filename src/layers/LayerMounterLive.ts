@@ -2,11 +2,12 @@
  * Mounts layers as EROFS where kernel and layer allow it, else as FUSE trees. Whether the kernel does is found out once, when the first
  * layer is to be mounted so.
  */
-import { Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { Effect, Fiber, Layer, Scope } from "effect"
 import { FuseDriver, type MountFailed } from "../services/FuseDriver.ts"
 import { ErofsUnavailable, LayerMounter, type LayerMount } from "../services/LayerMounter.ts"
 import type { NotExpressible } from "../streams/codec/erofs.ts"
 import { startErofsHost } from "./erofs/ErofsHost.ts"
+import { ownScope } from "./ownScope.ts"
 
 export interface LayerMounterOptions {
   /** Made with mode 0700 where it is missing. Mounts that EROFS stands on have a directory of their own in it, removed at the end. */
@@ -71,10 +72,3 @@ const reasonOf = (refusal: Refusal): string => {
   if (refusal._tag !== "NotExpressible") return refusal.message
   return `${refusal.path === "" ? "the layer" : `"${refusal.path}"`} cannot be held by EROFS: ${refusal.reason}`
 }
-
-/** Keeps in the scope only what succeeded: a failure releases at once what it had acquired. */
-const ownScope = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R | Scope.Scope> =>
-  Effect.gen(function* () {
-    const own = yield* Scope.fork(yield* Effect.scope)
-    return yield* Scope.provide(effect, own).pipe(Effect.onError((cause) => Scope.close(own, Exit.failCause(cause))))
-  })

@@ -82,6 +82,11 @@ export interface LayerSpans {
    * those in front. Reads go before them. False once every span is local.
    */
   fill(bytes: number): Effect.Effect<boolean, SpanUnavailable>
+  /**
+   * From here to the end of the scope the kernel reads the file by itself: no byte of it is taken away, not even by another process after this
+   * one has died with its mounts still there.
+   */
+  readonly hold: Effect.Effect<void, SpanStoreFailed, Scope.Scope>
   readonly stats: Effect.Effect<SpanStats>
 }
 

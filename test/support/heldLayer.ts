@@ -95,6 +95,7 @@ export const heldLayer = Effect.fnUntraced(function* (
     ensure,
     supply: (offset, length) => Effect.as(ensure(offset, length), undefined),
     read: (offset, length) => Effect.as(ensure(offset, length), stream.subarray(offset, offset + length)),
+    hold: Effect.void,
     fill: () => Effect.succeed(false),
     stats: Effect.succeed({ spans: count, spansLocal: 0, fetchedBytes: 0, requests: 0, digestMismatches: 0 })
   }

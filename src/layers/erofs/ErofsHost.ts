@@ -13,8 +13,11 @@ import type { LayerSpans } from "../../services/SpanStore.ts"
 import type { TocEntry } from "../../services/Ztoc.ts"
 import { type NotExpressible, writeErofs } from "../../streams/codec/erofs.ts"
 import { buildLayerTree } from "../../streams/layerTree.ts"
+import { areLocal } from "../../streams/spanTable.ts"
 import { configureMountScoped, unmount } from "../kernelMount.ts"
 import { MountFlag } from "../native/mount.ts"
+import { imageSuffix } from "../spans/keptFile.ts"
+import { ownScope } from "../ownScope.ts"
 import { letReadAhead } from "../readAhead.ts"
 
 type MountOptions = Parameters<LayerMounter["Service"]["mount"]>[0]
@@ -45,14 +48,52 @@ export const startErofsHost = Effect.fnUntraced(function* (
       const image = yield* Effect.fromResult(
         writeErofs(tree, { streamSize: spans.size, opaqueXattr, uuid: uuidOf(spans) })
       )
-      const name = `${++mounts}-${spans.layer.replace(":", "-")}`
-      const source = yield* blobs.addBytes(`${name}.erofs`, image)
-      const device = yield* blobs.addLayer(`${name}.tar`, spans)
-      yield* mountErofs(mountPoint, source, device)
+      const number = ++mounts
+      if (!(yield* mountLocal(mountPoint, image, spans, number))) {
+        const name = `${number}-${spans.layer.replace(":", "-")}`
+        const source = yield* blobs.addBytes(`${name}.erofs`, image)
+        const device = yield* blobs.addLayer(`${name}.tar`, spans)
+        yield* mountErofs(mountPoint, source, device)
+      }
       yield* Effect.mapError(letReadAhead(mountPoint), ({ message }) => mountUseless(mountPoint, message))
     })
   }
 })
+
+/**
+ * A layer all of which is local is mounted from its own files: nothing of this process is in any read, which goes on when the process has
+ * ended. False where it is not complete, or where its file system has no files that EROFS can read (tmpfs).
+ */
+const mountLocal = Effect.fnUntraced(function* (
+  mountPoint: string,
+  image: Uint8Array,
+  spans: LayerSpans,
+  number: number
+) {
+  const { table } = spans
+  if (table.count === 0 || !areLocal(table, 0, table.count - 1)) return false
+  return yield* Effect.gen(function* () {
+    yield* spans.hold
+    const file = path.join(path.dirname(spans.path), `${process.pid}-${number}${imageSuffix}`)
+    yield* imageFile(file, image)
+    yield* mountErofs(mountPoint, file, spans.path)
+    return true
+  }).pipe(
+    ownScope,
+    Effect.catch(({ message }) => Effect.as(Effect.logDebug(`${spans.path} is served by FUSE: ${message}`), false))
+  )
+})
+
+const imageFile = (file: string, image: Uint8Array) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () => fs.writeFile(file, image, { flag: "wx", mode: 0o600 }),
+      catch: (cause) => mountUseless(file, causeMessage(cause))
+    }).pipe(Effect.onError(() => removeFile(file))),
+    () => removeFile(file)
+  )
+
+const removeFile = (file: string) => Effect.promise(() => fs.rm(file, { force: true }))
 
 const mountUseless = (mountPoint: string, reason: string) => new MountFailed({ type: "erofs", mountPoint, reason })
 

@@ -3,7 +3,7 @@
  *
  * Directories are named after the process that made them; what a killed process left is removed by `sweepSpanFiles`.
  */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { constants } from "node:fs"
 import { type FileHandle, mkdir, mkdtemp, open, readdir, readFile, rm } from "node:fs/promises"
 import { join } from "node:path"
@@ -22,6 +22,8 @@ export interface SpanFile {
   isKept(span: number): boolean
   /** Says that the bytes of a span were written, for those who open the layer later. */
   keep(span: number): Effect.Effect<void, unknown>
+  /** No part of the file is given back while the scope is open. */
+  readonly hold: Effect.Effect<void, SpanStoreFailed, Scope.Scope>
 }
 
 /** What tells a process from an earlier one with its number: when it started, in clock ticks (proc(5), stat, field 22). */
@@ -68,7 +70,12 @@ export const makeSpanFile = Effect.fnUntraced(function* (directory: string, laye
     (handle) => Effect.promise(() => handle.close())
   )
   yield* attempt(path, `it cannot be given ${size} bytes`, () => file.truncate(size))
-  const temporary: SpanFile = { ...spanFileOf(path, file), isKept: () => false, keep: () => Effect.void }
+  const temporary: SpanFile = {
+    ...spanFileOf(path, file),
+    isKept: () => false,
+    keep: () => Effect.void,
+    hold: Effect.void
+  }
   return temporary
 })
 

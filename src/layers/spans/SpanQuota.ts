@@ -7,7 +7,7 @@ import { join } from "node:path"
 import { causeMessage } from "../../services/causeMessage.ts"
 import { tryLock } from "../native/flock.ts"
 import { punchHole } from "../native/punchHole.ts"
-import { spansName, streamName } from "./keptFile.ts"
+import { isHeld, spansName, streamName } from "./keptFile.ts"
 import { currentBoot, type KeptLayer, keptLayerOf, KeptSpans } from "./keptSpans.ts"
 
 export interface QuotaOptions {
@@ -91,7 +91,9 @@ const evict = async (layer: Kept, wanted: number): Promise<number> => {
   if (file === undefined) return 0
   try {
     if (!tryLock(file.fd)) return 0
-    const known = layer.bytes > wanted ? await keptLayerOf(file) : undefined
+    // A removed file goes on for the mounts that read it; one with holes would give them zeros.
+    const whole = layer.bytes <= wanted || (await isHeld(layer.path))
+    const known = whole ? undefined : await keptLayerOf(file)
     const freed = known === undefined ? 0 : await evictEnd(layer, known, file, wanted)
     if (freed > 0) return freed
     await rm(layer.path, { recursive: true, force: true })

@@ -4,7 +4,7 @@
  */
 import { Effect, Option, Schedule, type Scope } from "effect"
 import { constants } from "node:fs"
-import { type FileHandle, mkdir, open, rm, stat } from "node:fs/promises"
+import { type FileHandle, mkdir, open, readdir, readFile, rm, stat, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { causeMessage } from "../../services/causeMessage.ts"
 import { SpanStoreFailed } from "../../services/SpanStore.ts"
@@ -15,6 +15,21 @@ import { type SpanFile, spanFileOf } from "./SpanFile.ts"
 /** Names in the directory of a layer. */
 export const streamName = "stream"
 export const spansName = "spans"
+/** Files that mounts of the layer stand on. */
+export const imageSuffix = ".erofs"
+/** Files that say, with the number of the boot, that the kernel reads the stream by itself. */
+const heldPrefix = "held-"
+
+/** Whether a mount may read the stream of a layer, also one whose process has died. */
+export const isHeld = async (directory: string): Promise<boolean> => {
+  const boot = await currentBoot()
+  for (const name of await readdir(directory)) {
+    if (!name.startsWith(heldPrefix)) continue
+    const marker = await readFile(join(directory, name)).catch(() => undefined)
+    if (marker?.equals(boot)) return true
+  }
+  return false
+}
 
 /** What a loss of power takes with it at most. */
 const flushInterval = "30 seconds"
@@ -43,11 +58,17 @@ const lockSpans = async (directory: string): Promise<FileHandle | undefined> => 
   }
 }
 
+/** Who made them has died, or they would not be unlocked. The kernel keeps those that are mounted still. */
+const removeImages = async (directory: string): Promise<void> => {
+  for (const name of await readdir(directory)) if (name.endsWith(imageSuffix)) await rm(join(directory, name))
+}
+
 const openBoth = async (directory: string, layer: KeptLayer): Promise<Opened | undefined> => {
   const spansFile = await lockSpans(directory)
   if (spansFile === undefined) return undefined
   let stream: FileHandle | undefined
   try {
+    await removeImages(directory)
     const kept = await KeptSpans.open(spansFile, layer, await currentBoot())
     stream = await open(join(directory, streamName), constants.O_RDWR | constants.O_CREAT, 0o600)
     if ((await stream.stat()).size !== layer.size) {
@@ -103,8 +124,21 @@ export const openKeptFile = Effect.fnUntraced(function* (
     Effect.repeat(Schedule.spaced(flushInterval)),
     Effect.forkScoped
   )
+  let holds = 0
+  const hold = Effect.acquireRelease(
+    Effect.suspend(() => {
+      const marker = join(directory, `${heldPrefix}${process.pid}-${++holds}`)
+      const write = async () => {
+        await writeFile(marker, await currentBoot(), { mode: 0o600 })
+        return marker
+      }
+      return Effect.tryPromise({ try: write, catch: failed })
+    }),
+    (marker) => Effect.promise(() => rm(marker, { force: true }))
+  )
   return Option.some({
     ...spanFileOf(join(directory, streamName), stream),
+    hold,
     isKept: (span) => kept.has(span),
     keep: (span) =>
       Effect.tryPromise({ try: () => kept.add(span), catch: (cause) => cause }).pipe(Effect.uninterruptible)

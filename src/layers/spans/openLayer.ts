@@ -114,7 +114,10 @@ export const openLayer = Effect.fn("SpanStore.openLayer")(function* (
     spansLocal: countPresent(table),
     ...counts
   }))
-  return { layer: { layer: digest, path: file.path, size, table, ensure, supply, read, fill, stats }, sources }
+  return {
+    layer: { layer: digest, path: file.path, size, table, ensure, supply, read, fill, hold: file.hold, stats },
+    sources
+  }
 })
 
 /**

@@ -21,6 +21,7 @@ const spansThat = (supply: Supply): LayerSpans => ({
   supply,
   ensure: () => Effect.die(new Error("not asked for")),
   read: () => Effect.die(new Error("not asked for")),
+  hold: Effect.die(new Error("not asked for")),
   fill: () => Effect.die(new Error("not asked for")),
   stats: Effect.die(new Error("not asked for"))
 })
