@@ -16,6 +16,16 @@ export const formatRepository = ({ host, repository }: Repository): string => `$
 
 const operations = ["resolve", "fetch", "open", "exists", "push", "referrers"] as const
 
+/** Operations as errors name them. */
+const words: Readonly<Record<(typeof operations)[number], string>> = {
+  resolve: "resolve",
+  fetch: "fetch",
+  open: "open",
+  exists: "look for",
+  push: "push",
+  referrers: "list the referrers of"
+}
+
 /** The registry does not have it. */
 export class NotInRegistry extends Schema.TaggedError<NotInRegistry>()("NotInRegistry", {
   repository: Schema.String,
@@ -38,7 +48,7 @@ export class RegistryUnauthorized extends Schema.TaggedError<RegistryUnauthorize
 }) {
   override get message(): string {
     return (
-      `${this.repository} refused to ${this.operation} (status ${this.status}): ${this.reason}. ` +
+      `${this.repository} refused to ${words[this.operation].replace(" of", "")} (status ${this.status}): ${this.reason}. ` +
       `Log in with docker login, or give --user`
     )
   }
@@ -54,7 +64,7 @@ export class RegistryFailed extends Schema.TaggedError<RegistryFailed>()("Regist
   cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
-    return `cannot ${this.operation} ${this.reference} at ${this.repository}: ${this.reason}`
+    return `cannot ${words[this.operation]} ${this.reference} at ${this.repository}: ${this.reason}`
   }
 }
 

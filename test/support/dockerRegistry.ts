@@ -11,20 +11,32 @@ import { temporaryDirectory } from "./temporaryDirectory.ts"
 /** bcrypt of "secret". */
 const passwordFile = "me:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
-const configuration = (directory: string, password: boolean): string =>
+export interface DockerRegistryOptions {
+  /** Only for `me:secret`. */
+  readonly password?: boolean
+  /** Files in PEM form: it speaks TLS. */
+  readonly tls?: { readonly certificate: string; readonly key: string }
+  /** Only for clients with a certificate of this authority. */
+  readonly clientAuthority?: string
+}
+
+const configuration = (directory: string, { password = false, tls, clientAuthority }: DockerRegistryOptions): string =>
   [
     "version: 0.1",
     "log: { level: info }",
     `storage: { filesystem: { rootdirectory: ${directory}/data } }`,
-    "http: { addr: 127.0.0.1:0 }",
+    "http:",
+    "  addr: 127.0.0.1:0",
+    ...(tls === undefined ? [] : ["  tls:", `    certificate: ${tls.certificate}`, `    key: ${tls.key}`]),
+    ...(clientAuthority === undefined ? [] : [`    clientcas: [${clientAuthority}]`]),
     ...(password ? [`auth: { htpasswd: { realm: test, path: ${directory}/htpasswd } }`] : [])
   ].join("\n")
 
-/** Serves until the scope ends; with `password`, only to `me:secret`. */
-export const dockerRegistry = Effect.fnUntraced(function* ({ password = false } = {}) {
+/** Serves until the scope ends. */
+export const dockerRegistry = Effect.fnUntraced(function* (options: DockerRegistryOptions = {}) {
   const directory = yield* temporaryDirectory
   const file = path.join(directory, "config.yml")
-  yield* Effect.promise(() => fs.writeFile(file, configuration(directory, password)))
+  yield* Effect.promise(() => fs.writeFile(file, configuration(directory, options)))
   yield* Effect.promise(() => fs.writeFile(path.join(directory, "htpasswd"), passwordFile))
   const child = yield* Effect.acquireRelease(
     Effect.sync(() => spawn("docker-registry", ["serve", file], { stdio: ["ignore", "ignore", "pipe"] })),

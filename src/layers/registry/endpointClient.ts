@@ -9,7 +9,7 @@ import { drain, type Exchange, type ExchangeRequest, readBody, type Send, shownU
 import { ExchangeFailed } from "./exchangeFailed.ts"
 import { hold } from "./hold.ts"
 import type { PlainDetection } from "./plainDetection.ts"
-import { foreignTls, type RegistryEndpoint } from "./registryEndpoint.ts"
+import { foreignTls, type RegistryEndpoint, serverOf } from "./registryEndpoint.ts"
 import type { RegistryRequest } from "./registryClient.ts"
 import { failIfTransient } from "./retryPolicy.ts"
 
@@ -73,10 +73,11 @@ const challengeOf = ({ exchange, text }: Refusal): Challenge | undefined => {
 
 const isRefusal = (status: number): boolean => status === 401 || status === 403
 
-/** Mirrors are told which host is meant (containerd, docs/hosts.md, "registry host namespace"). */
+/** Servers of another name are told which host is meant (containerd, docs/hosts.md, "registry host namespace"). */
 const urlOf = (endpoint: FoundEndpoint, { method, host, repository, path }: RegistryRequest): string => {
   const url = `${endpoint.origin}${endpoint.apiPath}/${repository}/${path}`
-  if (!endpoint.isMirror || (method !== "GET" && method !== "HEAD")) return url
+  const isNamed = [host, serverOf(host)].includes(endpoint.authority)
+  if (isNamed || (method !== "GET" && method !== "HEAD")) return url
   return `${url}${url.includes("?") ? "&" : "?"}ns=${encodeURIComponent(host)}`
 }
 

@@ -51,10 +51,14 @@ export const shownUrl = (url: string): string => url.replace(/[?#].*$/s, "")
 const timedOut = (what: string, duration: Duration.Duration) =>
   new ExchangeFailed({ reason: `${what} within ${duration}`, transient: true })
 
-const failedAt = (url: string, cause: unknown) => {
-  const { reason, ...rest } = describeNetworkFailure(cause)
-  return new ExchangeFailed({ reason: `${shownUrl(url)}: ${reason}`, ...rest })
+/** `hint` is for connections that end without a word. */
+const failedAt = (url: string, cause: unknown, hint = "") => {
+  const { reason, closed = false, ...rest } = describeNetworkFailure(cause)
+  return new ExchangeFailed({ reason: `${shownUrl(url)}: ${reason}${closed ? hint : ""}`, ...rest })
 }
+
+/** With TLS 1.3 a server may find out that a certificate is missing when all seems well. */
+const maybeNoCertificate = " before it answered. If it wants a client certificate, give --tlscert and --tlskey"
 
 /** Fails when nothing moves for as long as `duration`. */
 const makeWatchdog = (url: string, duration: Duration.Duration) => {
@@ -117,7 +121,11 @@ export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings)
     const watchdog = makeWatchdog(url, uploadTimeout)
     const answered = client
       .execute(requestOf(asked, settings.userAgent, watchdog.move))
-      .pipe(Effect.mapError((error) => failedAt(url, error.reason)))
+      .pipe(
+        Effect.mapError((error) =>
+          failedAt(url, error.reason, secure && tls.clients.length === 0 ? maybeNoCertificate : "")
+        )
+      )
     const duration =
       timeoutMillis === undefined ? headersTimeout : Duration.millis(Math.min(timeoutMillis, operationTimeoutMillis))
     const orElse = () => Effect.fail(timedOut(`${shownUrl(url)}: the server did not answer`, duration))

@@ -42,6 +42,7 @@ const readHostsFile = (file: string): Effect.Effect<string, HostsUnusable> =>
 
 const own: HostEntry = {
   url: undefined,
+  isServer: true,
   capabilities: allCapabilities,
   authorities: [],
   clients: [],

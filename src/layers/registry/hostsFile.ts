@@ -37,6 +37,8 @@ export interface ClientFiles {
 export interface HostEntry {
   /** `undefined`: the server of the host itself. */
   readonly url: URL | undefined
+  /** The host itself, under whatever name; the others stand in for it. */
+  readonly isServer: boolean
   readonly capabilities: ReadonlyArray<Capability>
   readonly authorities: ReadonlyArray<string>
   readonly clients: ReadonlyArray<ClientFiles>
@@ -82,11 +84,12 @@ const urlOf = (key: string, server: string): Result.Result<URL, string> => {
 }
 
 /** `key` is where the table stands in the file, for messages. */
-const entryOf = (key: string, server: string | undefined, table: typeof HostTable.Type) =>
+const entryOf = (key: string, server: string | undefined, isServer: boolean, table: typeof HostTable.Type) =>
   Result.gen(function* () {
     const { capabilities } = table
     return {
       url: server === undefined || server === "" ? undefined : yield* urlOf(key, server),
+      isServer,
       capabilities:
         capabilities === undefined || capabilities.length === 0
           ? allCapabilities
@@ -107,7 +110,8 @@ export const parseHostsFile = (text: string): Result.Result<ReadonlyArray<HostEn
     const parsed = yield* Result.mapError(parse(text), ({ message }) => message)
     const { server, host = {}, ...root } = yield* Result.mapError(decodeTable(parsed), ({ message }) => message)
     const entries: Array<HostEntry> = []
-    for (const [name, table] of Object.entries(host)) entries.push(yield* entryOf(`host."${name}": `, name, table))
-    entries.push(yield* entryOf("server: ", server, root))
+    for (const [name, table] of Object.entries(host))
+      entries.push(yield* entryOf(`host."${name}": `, name, false, table))
+    entries.push(yield* entryOf("server: ", server, true, root))
     return entries
   })

@@ -7,14 +7,16 @@ import { HttpClientError } from "effect/http"
 export interface NetworkFailure {
   readonly reason: string
   readonly transient: boolean
+  /** The server ended the connection without a word. */
+  readonly closed?: boolean
   readonly cause?: Error
 }
 
 const known: ReadonlyMap<string, NetworkFailure> = new Map(
   Object.entries({
     ECONNREFUSED: { reason: "the connection was refused; nothing listens there", transient: true },
-    ECONNRESET: { reason: "the connection was reset", transient: true },
-    EPIPE: { reason: "the server closed the connection", transient: true },
+    ECONNRESET: { reason: "the connection was reset", transient: true, closed: true },
+    EPIPE: { reason: "the server closed the connection", transient: true, closed: true },
     ETIMEDOUT: { reason: "the connection timed out", transient: true },
     ENOTFOUND: { reason: "no such host", transient: false },
     EAI_AGAIN: { reason: "the name of the host could not be resolved at the moment", transient: true },
@@ -22,7 +24,7 @@ const known: ReadonlyMap<string, NetworkFailure> = new Map(
     ENETUNREACH: { reason: "the network cannot be reached", transient: true },
     UND_ERR_CONNECT_TIMEOUT: { reason: "no connection in time", transient: true },
     UND_ERR_DESTROYED: { reason: "the connections were closed before it was sent", transient: false },
-    UND_ERR_SOCKET: { reason: "the server closed the connection", transient: true },
+    UND_ERR_SOCKET: { reason: "the server closed the connection", transient: true, closed: true },
     UND_ERR_RES_CONTENT_LENGTH_MISMATCH: { reason: "the body was shorter than its server said", transient: true },
     UND_ERR_REQ_CONTENT_LENGTH_MISMATCH: {
       reason: "the content has another size than its descriptor",
@@ -43,6 +45,10 @@ const plainAnswers: ReadonlyArray<string> = [
 
 /** Whether an error means that the other side answered a TLS greeting with something else. */
 export const speaksNoTls = (code: string | undefined): boolean => code !== undefined && plainAnswers.includes(code)
+
+/** How a server says that it does not let us in with this certificate, or without one. */
+const refusedCertificate =
+  /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(?:CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERT|ACCESS)/
 
 const noTls =
   "http: server gave HTTP response to HTTPS client (it does not speak TLS). If that is intended, give --plain-http, or http:// in its hosts.toml"
@@ -71,6 +77,10 @@ export const describeFailure = (failure: unknown): NetworkFailure => {
   if (!(cause instanceof Error)) return { reason: "the request could not be made", transient: false }
   const code = codeOf(cause)
   if (speaksNoTls(code)) return { reason: noTls, transient: false, cause }
+  if (refusedCertificate.test(code)) {
+    const reason = `the server wants a client certificate, or another one (${code}); give --tlscert and --tlskey`
+    return { reason, transient: false, cause }
+  }
   if (certificate.test(code)) {
     return {
       reason: `the certificate of the server is not trusted (${code}: ${cause.message}); give --tlscacert, or ca in its hosts.toml`,

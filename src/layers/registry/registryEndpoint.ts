@@ -39,7 +39,7 @@ export interface RegistryEndpoint {
   readonly capabilities: ReadonlyArray<Capability>
   readonly tls: TlsMaterial
   readonly headers: Readonly<Record<string, string>>
-  /** It stands in for another host, and is told for which (`?ns=`). */
+  /** It stands in for another host: what belongs to that host is not for it. */
   readonly isMirror: boolean
   /** Milliseconds to the head of an answer; `undefined`: as for all others. */
   readonly timeoutMillis: number | undefined

@@ -45,7 +45,7 @@ const endpointOf = Effect.fnUntraced(function* (
 ) {
   const read = yield* readTlsFiles(entry)
   const tls = isSystemTls(read) ? fallback : read
-  const { url, capabilities, headers } = entry
+  const { url, isServer, capabilities, headers } = entry
   const byName = defaultEndpoint(host, { plainHttp, tls })
   if (url === undefined) return { ...byName, headers }
   return {
@@ -55,7 +55,7 @@ const endpointOf = Effect.fnUntraced(function* (
     apiPath: apiPathOf(url, entry.overridePath),
     capabilities,
     headers,
-    isMirror: ![host, serverOf(host)].includes(url.host)
+    isMirror: !isServer && ![host, serverOf(host)].includes(url.host)
   } satisfies RegistryEndpoint
 })
 
@@ -63,7 +63,8 @@ export const registryHosts =
   ({ plainHttp, tls, directory, mirrors }: HostsOptions): RegistryHosts =>
   (host) =>
     Effect.gen(function* () {
-      if (URL.parse(`https://${serverOf(host)}`)?.pathname !== "/") {
+      const named = URL.parse(`https://${serverOf(host)}`)
+      if (named === null || named.pathname + named.search + named.hash !== "/" || /[?#@]/.test(host)) {
         return yield* new HostsUnusable({ file: "the reference", reason: `"${host}" is not the name of a host` })
       }
       const fallback = tls === undefined ? systemTls : yield* readTlsFiles(tls)
