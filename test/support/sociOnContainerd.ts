@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import { containerd } from "./containerd.ts"
-import { type ProgramOptions, runSociWith } from "./sociProgram.ts"
+import { type ProgramOptions, runSociWith } from "./sociCommand.ts"
 import { importVector } from "./storedVector.ts"
 import { temporaryDirectory } from "./temporaryDirectory.ts"
 

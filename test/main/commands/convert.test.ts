@@ -6,7 +6,7 @@ import { missingForContainerd } from "../../support/containerd.ts"
 import { caseOf, vectorFile } from "../../support/indexVectors.ts"
 import { hasProgram, runProgram } from "../../support/programs.ts"
 import { sociOnContainerd, sortedLines } from "../../support/sociOnContainerd.ts"
-import { type Ended, runSoci } from "../../support/sociProgram.ts"
+import { type Ended, runSoci } from "../../support/sociCommand.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
 const why = missingForContainerd === "" ? "" : ` (skipped: ${missingForContainerd} is missing)`

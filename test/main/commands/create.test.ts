@@ -4,7 +4,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { missingForContainerd } from "../../support/containerd.ts"
 import { sociOnContainerd, sortedLines } from "../../support/sociOnContainerd.ts"
-import { type Ended, runSoci } from "../../support/sociProgram.ts"
+import { type Ended, runSoci } from "../../support/sociCommand.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
 const why = missingForContainerd === "" ? "" : ` (skipped: ${missingForContainerd} is missing)`

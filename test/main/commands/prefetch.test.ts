@@ -8,7 +8,7 @@ import { ContentStore } from "../../../src/services/ContentStore.ts"
 import { MediaType } from "../../../src/services/MediaType.ts"
 import { indexEntry, prefetchEntry } from "../../support/artifactEntries.ts"
 import { descriptorOf, utf8 } from "../../support/content.ts"
-import { runSociWith } from "../../support/sociProgram.ts"
+import { runSociWith } from "../../support/sociCommand.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
 const one = utf8('{"version":"1.0","prefetch_spans":[{"start_span":0,"end_span":1}]}')

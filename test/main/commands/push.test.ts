@@ -6,7 +6,7 @@ import { missingForContainerd } from "../../support/containerd.ts"
 import { dockerRegistry } from "../../support/dockerRegistry.ts"
 import { hasProgram } from "../../support/programs.ts"
 import { sociOnContainerd, sortedLines } from "../../support/sociOnContainerd.ts"
-import { type Ended } from "../../support/sociProgram.ts"
+import { type Ended } from "../../support/sociCommand.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
 const missing = [missingForContainerd, hasProgram("docker-registry") ? "" : "docker-registry"].filter(

@@ -8,7 +8,7 @@ import { MediaType } from "../../../src/services/MediaType.ts"
 import { digest, indexEntry, ztocEntry } from "../../support/artifactEntries.ts"
 import { missingForContainerd } from "../../support/containerd.ts"
 import { sociOnContainerd, sortedLines } from "../../support/sociOnContainerd.ts"
-import { type Ended, runSoci } from "../../support/sociProgram.ts"
+import { type Ended, runSoci } from "../../support/sociCommand.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
 const why = missingForContainerd === "" ? "" : ` (skipped: ${missingForContainerd} is missing)`
