@@ -72,17 +72,24 @@ const make = Effect.fnUntraced(function* (options: ContainerdOptions) {
   const limit = Duration.fromInputUnsafe(options.timeout ?? 0)
   const dialLimit = Duration.isZero(limit) ? undefined : limit
   const patience = Duration.fromInputUnsafe(options.patience ?? defaultPatience)
+  // gRPC would connect a closed client again.
+  let closed = false
   const client = yield* Effect.acquireRelease(
     Effect.sync(() => new Client(`unix://${address}`, credentials.createInsecure(), clientOptions)),
-    (opened) => Effect.sync(() => opened.close())
+    (opened) =>
+      Effect.sync(() => {
+        closed = true
+        opened.close()
+      })
   )
 
   /** Nothing where the connection stands. gRPC remembers failed attempts and would refuse calls for a while: it is waited for, too. */
-  const connected = Effect.suspend(() =>
-    client.getChannel().getConnectivityState(false) === connectivityState.READY
+  const connected = Effect.suspend((): Effect.Effect<void, ContainerdError> => {
+    if (closed) return Effect.fail(connectionClosed)
+    return client.getChannel().getConnectivityState(false) === connectivityState.READY
       ? Effect.void
       : Effect.andThen(dial(address, dialLimit), waitForReady(client, address, dialLimit ?? defaultDialLimit))
-  )
+  })
 
   const metadata = Effect.gen(function* () {
     const lease = yield* CurrentLease
@@ -103,6 +110,12 @@ const make = Effect.fnUntraced(function* (options: ContainerdOptions) {
       Stream.unwrap(Effect.map(prepared, (call) => callServerStream(call, method, request))),
     exchange: (method) => Effect.flatMap(prepared, (call) => openExchange(call, method))
   })
+})
+
+const connectionClosed = new ContainerdCallFailed({
+  method: "",
+  code: "CANCELLED",
+  details: "the connection was closed with its scope"
 })
 
 const waitForReady = (client: Client, address: string, limit: Duration.Duration) =>

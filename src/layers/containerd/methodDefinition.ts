@@ -1,8 +1,15 @@
 /**
  * How `@grpc/grpc-js` calls and serves a method whose messages were generated from a .proto file.
  */
-import { type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf"
-import type { MethodDefinition } from "@grpc/grpc-js"
+import {
+  type DescMessage,
+  type DescMethod,
+  type DescService,
+  fromBinary,
+  type MessageShape,
+  toBinary
+} from "@bufbuild/protobuf"
+import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js"
 
 /** A method with the types of its messages. */
 export type MethodOf<I extends DescMessage, O extends DescMessage> = DescMethod & {
@@ -28,3 +35,7 @@ export const methodDefinition = <I extends DescMessage, O extends DescMessage>({
   responseSerialize: (message) => asBuffer(toBinary(output, message)),
   responseDeserialize: (bytes) => fromBinary(output, bytes)
 })
+
+/** For a server: its methods by their names with a lower-case initial. */
+export const serviceDefinition = (service: DescService): ServiceDefinition =>
+  Object.fromEntries(service.methods.map((method) => [method.localName, methodDefinition(method)]))

@@ -1,0 +1,129 @@
+import { create } from "@bufbuild/protobuf"
+import { assert, describe, it } from "@effect/vitest"
+import { EmptySchema } from "@bufbuild/protobuf/wkt"
+import { status } from "@grpc/grpc-js"
+import { Effect, Stream } from "effect"
+import {
+  InfoResponseSchema,
+  ListContentResponseSchema,
+  ReadContentResponseSchema,
+  WriteContentResponseSchema
+} from "../../../src/layers/containerd/gen/content_pb.ts"
+import * as ContentStoreContainerd from "../../../src/layers/ContentStoreContainerd.ts"
+import { chunked, descriptorOf, noise } from "../../support/content.ts"
+import { bytesOf, openClient } from "../../support/contentStoreSuite.ts"
+import { type FakeContent, fakeContainerd } from "../../support/fakeContainerd.ts"
+
+const content = noise(50_000)
+const blob = descriptorOf(content)
+
+const info: NonNullable<FakeContent["info"]> = (_call, answer) =>
+  answer(null, create(InfoResponseSchema, { info: { digest: blob.digest, size: BigInt(blob.size) } }))
+
+const reads = (...pieces: ReadonlyArray<Uint8Array>): FakeContent => ({
+  info,
+  read: (call) => {
+    for (const data of pieces) call.write(create(ReadContentResponseSchema, { data }))
+    call.end()
+  }
+})
+
+const storeOn = (implementation: FakeContent) =>
+  Effect.flatMap(fakeContainerd(implementation), (address) =>
+    openClient(ContentStoreContainerd.layer({ address, namespace: "default", patience: "5 seconds" }))
+  )
+
+describe("a containerd that cannot be trusted", () => {
+  for (const [what, pieces] of [
+    ["less than was asked for", [content.subarray(0, 40_000)]],
+    ["more than was asked for", [content, noise(1)]],
+    ["nothing", []]
+  ] as const) {
+    it.live(`fails a range of which ${what} comes`, () =>
+      Effect.gen(function* () {
+        const store = yield* storeOn(reads(...pieces))
+        const opened = yield* store.open(blob)
+        const error = yield* Effect.flip(bytesOf(opened.read(0, blob.size)))
+        assert.strictEqual(error._tag, "BlobReadFailed")
+        assert.include(error.message, "DATA_LOSS")
+      })
+    )
+  }
+
+  it.live("fails a blob with other bytes than its digest's", () =>
+    Effect.gen(function* () {
+      const store = yield* storeOn(reads(noise(blob.size, 2)))
+      assert.strictEqual((yield* Effect.flip(bytesOf(store.read(blob))))._tag, "ContentMismatch")
+    })
+  )
+
+  it.live("holds back a server whose reader is slow", () =>
+    Effect.gen(function* () {
+      const mebi = 1024 * 1024
+      const large = { ...blob, size: 1000 * mebi }
+      let sent = 0
+      const store = yield* storeOn({
+        info: (_call, answer) =>
+          answer(null, create(InfoResponseSchema, { info: { digest: blob.digest, size: BigInt(large.size) } })),
+        read: (call) => {
+          for (let left = Number(call.request.size); left > 0; left -= mebi) {
+            sent += mebi
+            call.write(create(ReadContentResponseSchema, { data: new Uint8Array(Math.min(mebi, left)) }))
+          }
+          call.end()
+        }
+      })
+      const opened = yield* store.open(large)
+      yield* Stream.runDrain(Stream.take(opened.read(0, large.size), 6))
+      assert.strictEqual(sent, 8 * mebi)
+    })
+  )
+
+  it.live("is not believed when it took fewer bytes than it was sent", () =>
+    Effect.gen(function* () {
+      let aborted = 0
+      const store = yield* storeOn({
+        info,
+        write: (call) =>
+          call.on("data", (request) =>
+            call.write(create(WriteContentResponseSchema, { offset: BigInt(Math.min(request.data.length, 7)) }))
+          ),
+        abort: (_call, answer) => {
+          aborted++
+          answer(null, create(EmptySchema))
+        }
+      })
+      const error = yield* Effect.flip(store.ingest(blob, chunked(content, 10_000)))
+      assert.include(error.message, "7 bytes were taken where 50000 were sent")
+      assert.strictEqual(aborted, 1)
+    })
+  )
+
+  it.live("lists only digests that are some", () =>
+    Effect.gen(function* () {
+      const store = yield* storeOn({
+        list: (call) => {
+          for (const digest of ["", "sha256:../../etc/passwd", blob.digest, `sha512:${"0".repeat(128)}`]) {
+            call.write(create(ListContentResponseSchema, { info: [{ digest, size: 50_000n }] }))
+          }
+          call.end()
+        }
+      })
+      assert.deepStrictEqual(yield* Stream.runCollect(store.blobs), [{ digest: blob.digest, size: blob.size }])
+    })
+  )
+
+  it.live("says the code and the text of what it refuses, and breaks no caller with garbage", () =>
+    Effect.gen(function* () {
+      const store = yield* storeOn({
+        info: (_call, answer) => answer({ code: status.PERMISSION_DENIED, details: "not for you" }),
+        list: (call) => call.end()
+      })
+      const error = yield* Effect.flip(store.exists(blob.digest))
+      assert.match(error.message, /^cannot exists sha256:.* in .*fake\.sock: PERMISSION_DENIED: not for you$/)
+      const unknown = yield* Effect.flip(store.delete(blob))
+      assert.include(unknown.message, "UNIMPLEMENTED")
+      assert.deepStrictEqual(yield* Stream.runCollect(store.blobs), [])
+    })
+  )
+})
