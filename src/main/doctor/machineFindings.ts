@@ -97,16 +97,18 @@ const remedyFor = (root: string): string =>
   process.getuid?.() === 0 ? `make ${root} writable, or give another --root` : "run it as root, or give another --root"
 
 /** A root that is not there yet is judged by the directory it will be made in. */
+const examineRootOrParent = async (root: string): Promise<Finding> => {
+  const isThere = await fs.stat(root).then(
+    () => true,
+    () => false
+  )
+  if (isThere) return await examineRoot(root)
+  const finding = await examineRoot(path.dirname(path.resolve(root)))
+  return { ...finding, detail: `${root} will be made by the first command; ${finding.detail}` }
+}
+
 const rootFinding = (root: string): Effect.Effect<Finding> =>
-  Effect.tryPromise({ try: () => examineRoot(root), catch: (cause) => cause }).pipe(
-    Effect.catch((cause) =>
-      cause instanceof Error && "code" in cause && cause.code === "ENOENT"
-        ? Effect.map(
-            Effect.tryPromise({ try: () => examineRoot(path.dirname(path.resolve(root))), catch: (inner) => inner }),
-            (finding) => ({ ...finding, detail: `${root} will be made by the first command; ${finding.detail}` })
-          )
-        : Effect.fail(cause)
-    ),
+  Effect.tryPromise({ try: () => examineRootOrParent(root), catch: (cause) => cause }).pipe(
     Effect.catch((cause) => Effect.succeed(broken(rootDirectory, causeMessage(cause), remedyFor(root))))
   )
 
