@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Stream } from "effect"
+import * as ContainerdConnection from "../../src/layers/containerd/ContainerdConnection.ts"
+import { Content } from "../../src/layers/containerd/gen/content_pb.ts"
 import * as ContentStoreContainerd from "../../src/layers/ContentStoreContainerd.ts"
 import { MediaType } from "../../src/services/MediaType.ts"
 import { type Containerd, containerd, missingForContainerd } from "../support/containerd.ts"
@@ -28,6 +30,17 @@ const halting = Effect.gen(function* () {
   )
   return { source, half: Deferred.await(half), goOn: Deferred.succeed(rest, undefined) }
 })
+
+/** What a client leaves that is killed after it sent these bytes as the blob. */
+const beginUpload = ({ address }: Containerd, bytes: Uint8Array) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* ContainerdConnection.ContainerdConnection
+      const { ask } = yield* connection.exchange(Content.method.write)
+      yield* ask({ action: 0, ref: blob.digest, total: BigInt(blob.size), expected: blob.digest })
+      yield* ask({ action: 1, data: bytes })
+    })
+  ).pipe(Effect.provide(ContainerdConnection.layer({ address, namespace: "default" })))
 
 const mustNotBeRead = Stream.die("must not be read")
 const missing = missingForContainerd === "" ? "" : ` (skipped: needs ${missingForContainerd})`
@@ -182,6 +195,32 @@ describe.skipIf(missing !== "")(`ContentStoreContainerd${missing}`, () => {
         yield* one.delete(blob)
         assert.isFalse(yield* one.exists(blob.digest))
         assert.isTrue(content.equals(yield* bytesOf(two.read(blob))))
+      })
+    )
+
+    for (const [what, left] of [
+      ["part of the blob", content.subarray(0, 1_200_000)],
+      ["other bytes of the same length", noise(content.length, 5)],
+      ["nothing", new Uint8Array(0)]
+    ] as const) {
+      it.live(`writes over what a killed client left: ${what}`, () =>
+        Effect.gen(function* () {
+          const running = yield* daemon
+          yield* beginUpload(running, left)
+          const store = yield* open(running)
+          yield* store.ingest(blob, chunked(content, 1_000_000))
+          assert.isTrue(content.equals(yield* bytesOf(store.read(blob))))
+        })
+      )
+    }
+
+    it.live("commits the whole blob that a killed client left, without reading its source", () =>
+      Effect.gen(function* () {
+        const running = yield* daemon
+        yield* beginUpload(running, content)
+        const store = yield* open(running)
+        yield* store.ingest(blob, mustNotBeRead)
+        assert.isTrue(content.equals(yield* bytesOf(store.read(blob))))
       })
     )
 

@@ -28,6 +28,8 @@ const reads = (...pieces: ReadonlyArray<Uint8Array>): FakeContent => ({
   }
 })
 
+const someDigest = (index: number) => `sha256:${index.toString(16).padStart(64, "0")}`
+
 const storeOn = (implementation: FakeContent) =>
   Effect.flatMap(fakeContainerd(implementation), (address) =>
     openClient(ContentStoreContainerd.layer({ address, namespace: "default", patience: "5 seconds" }))
@@ -110,6 +112,29 @@ describe("a containerd that cannot be trusted", () => {
         }
       })
       assert.deepStrictEqual(yield* Stream.runCollect(store.blobs), [{ digest: blob.digest, size: blob.size }])
+    })
+  )
+
+  it.live("makes nobody look through more blobs than there is time for", () =>
+    Effect.gen(function* () {
+      const page = (from: number) =>
+        Array.from({ length: 1000 }, (_, index) => ({ digest: someDigest(from + index), size: 1000n }))
+      let looked = 0
+      const store = yield* storeOn({
+        list: (call) => {
+          for (let from = 0; from <= 100_000; from += 1000) {
+            call.write(create(ListContentResponseSchema, { info: page(from) }))
+          }
+          call.end()
+        },
+        read: (call) => {
+          looked++
+          call.end()
+        }
+      })
+      const error = yield* Effect.flip(store.referrers(blob.digest))
+      assert.include(error.message, "more than 100000 blobs that may be manifests")
+      assert.strictEqual(looked, 0)
     })
   )
 
