@@ -28,7 +28,12 @@ const reads = (...pieces: ReadonlyArray<Uint8Array>): FakeContent => ({
   }
 })
 
-const someDigest = (index: number) => `sha256:${index.toString(16).padStart(64, "0")}`
+/** A thousand blobs as containerd lists them. */
+const page = (from: number) =>
+  Array.from({ length: 1000 }, (_, index) => ({
+    digest: `sha256:${(from + index).toString(16).padStart(64, "0")}`,
+    size: 1000n
+  }))
 
 const storeOn = (implementation: FakeContent) =>
   Effect.flatMap(fakeContainerd(implementation), (address) =>
@@ -117,8 +122,6 @@ describe("a containerd that cannot be trusted", () => {
 
   it.live("makes nobody look through more blobs than there is time for", () =>
     Effect.gen(function* () {
-      const page = (from: number) =>
-        Array.from({ length: 1000 }, (_, index) => ({ digest: someDigest(from + index), size: 1000n }))
       let looked = 0
       const store = yield* storeOn({
         list: (call) => {
