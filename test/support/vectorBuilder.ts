@@ -14,7 +14,7 @@ import * as ZtocBuilderWorkers from "../../src/layers/ZtocBuilderWorkers.ts"
 import { ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
 import type { Platform } from "../../src/services/Descriptor.ts"
-import { ImageSource } from "../../src/services/ImageSource.ts"
+import { ImageSource, type SourceImage } from "../../src/services/ImageSource.ts"
 import { IndexBuilder, type IndexBuildOptions } from "../../src/services/IndexBuilder.ts"
 import { isIndexType } from "../../src/services/MediaType.ts"
 import { RegistryFetcher } from "../../src/services/RegistryFetcher.ts"
@@ -36,7 +36,7 @@ export const vectorBuilder = Effect.fnUntraced(function* (
     )
   )
   const builder = Context.get(context, IndexBuilder)
-  const image = yield* Context.get(context, ImageSource).find({
+  const image: SourceImage = yield* Context.get(context, ImageSource).find({
     _tag: "Layout",
     path: vectorFile(`${name}/input`),
     tag: undefined,
@@ -48,10 +48,11 @@ export const vectorBuilder = Effect.fnUntraced(function* (
     version: "v1" | "v2",
     run: Pick<Run, "args"> = defaults,
     platform: Platform = hostPlatform,
-    options: Partial<IndexBuildOptions> = {}
+    options: Partial<IndexBuildOptions> = {},
+    from = image
   ) {
-    const manifest = yield* resolvePlatform(image, platform)
-    return yield* builder.build(image, { ...manifest, platform }, version, { ...buildOptionsOf(name, run), ...options })
+    const manifest = yield* resolvePlatform(from, platform)
+    return yield* builder.build(from, { ...manifest, platform }, version, { ...buildOptionsOf(name, run), ...options })
   })
 
   const convert = Effect.fnUntraced(function* (
