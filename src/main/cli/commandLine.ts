@@ -39,13 +39,16 @@ const settingOf = <Id extends string, A>(
     )
 }
 
+/** Whoever waits for a connection begins a little later, waits as long, and knows better what was in vain: it speaks first. */
+const grace = Duration.millis(500)
+
 /** Bounded by `--timeout`, with as many log lines as `--debug` asks for. */
 const runBounded = Effect.fnUntraced(function* (run: RunRoot, argv: ReadonlyArray<string>) {
   const timeout = yield* settingOf(Timeout, argv, Duration.zero)
   const bounded = Duration.isZero(timeout)
     ? run(argv)
     : Effect.timeoutOrElse(run(argv), {
-        duration: timeout,
+        duration: Duration.sum(timeout, grace),
         orElse: () => Effect.fail(new DeadlineExceeded({ timeout }))
       })
   const debug = yield* settingOf(Debug, argv, false)
