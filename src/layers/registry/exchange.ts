@@ -5,6 +5,7 @@
 import { NodeHttpClient } from "@effect/platform-node"
 import { Duration, Effect, type Scope, Stream } from "effect"
 import { HttpBody, HttpClient, HttpClientRequest, type HttpMethod } from "effect/http"
+import { concealing } from "./conceal.ts"
 import { makeConnections } from "./connections.ts"
 import { ExchangeFailed } from "./exchangeFailed.ts"
 import { redactHeaders, redactUrl } from "./exchangeLog.ts"
@@ -40,6 +41,8 @@ export interface Exchange {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: Stream.Stream<Uint8Array, ExchangeFailed>
+  /** Takes the secrets of the request out of what the server says. */
+  readonly conceal: (text: string) => string
 }
 
 /** The scope holds the connection: closing it ends a transfer that has not ended. */
@@ -87,13 +90,9 @@ const hasNoBody = (method: string, status: number, length: string | undefined): 
 /** Undici would close a connection after each HEAD, for servers that send a body then: they get an error with the next request. */
 const keepConnection = Effect.provideService(NodeHttpClient.UndiciOptions, { reset: false })
 
-const requestOf = (
-  { method, url, headers, bytes, upload }: ExchangeRequest,
-  userAgent: string,
-  move: Effect.Effect<unknown>
-) =>
+const requestOf = ({ method, url, headers, bytes, upload }: ExchangeRequest, move: Effect.Effect<unknown>) =>
   HttpClientRequest.make(method satisfies HttpMethod.HttpMethod)(url, {
-    headers: { "user-agent": userAgent, "accept-encoding": "identity", ...headers },
+    headers,
     ...(bytes === undefined ? {} : { body: HttpBody.uint8Array(bytes, headers["content-type"]) }),
     ...(upload === undefined ? {} : { body: bodyOf(upload, move) })
   })
@@ -120,7 +119,7 @@ export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings)
     })
     const watchdog = makeWatchdog(url, uploadTimeout)
     const answered = client
-      .execute(requestOf(asked, settings.userAgent, watchdog.move))
+      .execute(requestOf(asked, watchdog.move))
       .pipe(
         Effect.mapError((error) =>
           failedAt(url, error.reason, secure && tls.clients.length === 0 ? maybeNoCertificate : "")
@@ -139,13 +138,21 @@ export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings)
         orElse: () => Stream.fail(timedOut(`${shownUrl(url)}: no more of the body came`, idleTimeout))
       })
     )
-    const answer: Exchange = { url, status: response.status, headers: response.headers, body }
+    const answer: Exchange = {
+      url,
+      status: response.status,
+      headers: response.headers,
+      body,
+      conceal: concealing(asked)
+    }
     if (hasNoBody(method, answer.status, answer.headers["content-length"])) yield* drain(answer)
     return answer
   })
 
   const send: Send = Effect.fnUntraced(
-    function* (asked) {
+    function* (request) {
+      const common = { "user-agent": settings.userAgent, "accept-encoding": "identity" }
+      const asked = { ...request, headers: { ...common, ...request.headers } }
       const target = URL.parse(asked.url)
       if (target === null) return yield* new ExchangeFailed({ reason: "the address is no URL", transient: false })
       const shown = { method: asked.method, url: redactUrl(asked.url) }
@@ -153,8 +160,8 @@ export const makeSend = Effect.fnUntraced(function* (settings: RegistrySettings)
       const answer = yield* Effect.tapError(exchange(asked, target), ({ reason }) =>
         onExchange({ _tag: "Failure", ...shown, reason })
       )
-      const { status, headers } = answer
-      yield* onExchange({ _tag: "Response", ...shown, status, headers: redactHeaders(headers) })
+      const { status, headers, conceal } = answer
+      yield* onExchange({ _tag: "Response", ...shown, status, headers: redactHeaders(headers, conceal) })
       return answer
     },
     Effect.provideService(HttpClient.TracerDisabledWhen, () => true),

@@ -32,10 +32,12 @@ const harmless: ReadonlyArray<string> = [
   "scope"
 ]
 
+export const isHarmless = (parameter: string): boolean => harmless.includes(parameter)
+
 export const redactUrl = (text: string): string => {
   const url = URL.parse(text)
   if (url === null) return "redacted"
-  const names = [...url.searchParams.keys()].filter((name) => !harmless.includes(name))
+  const names = [...url.searchParams.keys()].filter((name) => !isHarmless(name))
   for (const name of names) url.searchParams.set(name, "redacted")
   url.username = ""
   url.password = ""
@@ -43,15 +45,18 @@ export const redactUrl = (text: string): string => {
   return url.href
 }
 
-const secret: ReadonlyArray<string> = ["authorization", "proxy-authorization", "cookie", "set-cookie", "location"]
+const secret: ReadonlyArray<string> = ["authorization", "proxy-authorization", "cookie", "set-cookie"]
 
-export const redactHeaders = (headers: Headers): Headers =>
+const redactLocation = (value: string): string =>
+  URL.canParse(value) ? redactUrl(value) : value.replace(/[?#].*$/s, "?redacted")
+
+/** `conceal` takes out what else must not be shown. */
+export const redactHeaders = (headers: Headers, conceal = (text: string): string => text): Headers =>
   Object.fromEntries(
     Object.entries(headers).map(([name, value]) => {
-      if (value === undefined || !secret.includes(name.toLowerCase())) return [name, value]
-      if (name.toLowerCase() === "location")
-        return [name, URL.canParse(value) ? redactUrl(value) : value.replace(/\?.*$/s, "?redacted")]
-      return [name, "redacted"]
+      if (value === undefined) return [name, value]
+      if (name.toLowerCase() === "location") return [name, redactLocation(value)]
+      return [name, secret.includes(name.toLowerCase()) ? "redacted" : conceal(value)]
     })
   )
 

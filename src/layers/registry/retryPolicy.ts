@@ -72,13 +72,13 @@ export const describeStatus = Effect.fnUntraced(function* (exchange: Exchange) {
   const status = `${shownUrl(exchange.url)} answered with status ${exchange.status}${before}`
   if (exchange.status < 400) return status
   const bytes = yield* Effect.orElseSucceed(readBody(exchange, errorBodyBytes), () => new Uint8Array(0))
-  const detail = errorDetail(bytes)
+  const detail = errorDetail(bytes, exchange.conceal)
   return detail === "" ? status : `${status}: ${detail}`
 })
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
-const errorDetail = (bytes: Uint8Array): string => {
+const errorDetail = (bytes: Uint8Array, conceal: (text: string) => string): string => {
   try {
     const parsed: unknown = JSON.parse(new TextDecoder().decode(bytes))
     if (!isObject(parsed) || !("errors" in parsed) || !Array.isArray(parsed.errors)) return ""
@@ -87,7 +87,9 @@ const errorDetail = (bytes: Uint8Array): string => {
     const parts = ["code" in first ? first.code : "", "message" in first ? first.message : ""]
     // What a server says is shown on terminals and in logs: one line, and not for ever.
     const text = parts.filter((part) => typeof part === "string" && part !== "").join(": ")
-    return text.replaceAll(/\p{Cc}/gu, " ").slice(0, 200)
+    return conceal(text)
+      .replaceAll(/\p{Cc}/gu, " ")
+      .slice(0, 200)
   } catch {
     return ""
   }
