@@ -4,7 +4,7 @@
  */
 import { Effect, Option, Stream } from "effect"
 import type { ArtifactEntry, ArtifactsDb } from "../../services/ArtifactsDb.ts"
-import type { ContentStore } from "../../services/ContentStore.ts"
+import { ContentNotFound, type ContentStore } from "../../services/ContentStore.ts"
 import type { Descriptor, Digest } from "../../services/Descriptor.ts"
 import { parseDigestText } from "../../streams/codec/digestText.ts"
 import { CommandRefused } from "../commandFailure.ts"
@@ -44,3 +44,11 @@ export const readArtifact = (store: ContentStore["Service"], row: ArtifactEntry)
   store
     .readDocument(rowDescriptor(row))
     .pipe(Effect.catchTag("ContentNotFound", () => Effect.fail(contentMissing(row.digest))))
+
+/** A work on stores whose content is missing: it ends as the reference would end it. */
+export const inWordsOfReference = <A, E, R>(work: Effect.Effect<A, E, R>) =>
+  Effect.catchIf(
+    work,
+    (error) => error instanceof ContentNotFound,
+    ({ reference }) => Effect.fail(contentMissing(reference))
+  )

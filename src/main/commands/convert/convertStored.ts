@@ -20,6 +20,7 @@ import { type BuildFlags, readBuildOptions, readOptimizations, required } from "
 import { indexJson, reportBuild } from "../buildReport.ts"
 import { choosePlatforms, type PlatformOptions } from "../platformChoice.ts"
 import { printJson } from "../printJson.ts"
+import { inWordsOfReference } from "../storedArtifact.ts"
 
 export interface ConvertOptions extends BuildFlags, PlatformOptions {
   readonly source: Option.Option<string>
@@ -65,29 +66,36 @@ const copyIndexes = Effect.fnUntraced(function* (
 const checkedDestination = (destination: string) =>
   Effect.mapError(Effect.fromResult(parseTaggedReference(destination)), (reason) => new CommandRefused({ reason }))
 
-export const convertStored = Effect.fn("soci.convert")(function* (options: ConvertOptions) {
-  const source = yield* required(options.source, "source image needs to be specified")
-  const destination = yield* required(options.destination, "destination needs to be specified")
-  yield* checkedDestination(destination)
-  const containerd = yield* openContainerd
-  const image = yield* containerd.find(source)
-  const xattrOptimization = yield* readOptimizations(options.optimizations)
-  const kind = yield* contentStoreKind
-  const platforms = yield* convertedPlatforms(image, options)
-  const artifacts = yield* openArtifactsDb
-  const buildOptions = yield* readBuildOptions(options, xattrOptimization)
-  const { content } = containerd
-  const builder = yield* openIndexBuilder(content, artifacts)
-  const bars = yield* makeProgressBars(standardError)
+export const convertStored = Effect.fn("soci.convert")(
+  function* (options: ConvertOptions) {
+    const source = yield* required(options.source, "source image needs to be specified")
+    const destination = yield* required(options.destination, "destination needs to be specified")
+    yield* checkedDestination(destination)
+    const containerd = yield* openContainerd
+    const image = yield* containerd.find(source)
+    const xattrOptimization = yield* readOptimizations(options.optimizations)
+    const kind = yield* contentStoreKind
+    const platforms = yield* convertedPlatforms(image, options)
+    const artifacts = yield* openArtifactsDb
+    const buildOptions = yield* readBuildOptions(options, xattrOptimization)
+    const { content } = containerd
+    const builder = yield* openIndexBuilder(content, artifacts)
+    const bars = yield* makeProgressBars(standardError)
 
-  const converted = yield* content.withLease(
-    Effect.gen(function* () {
-      const result = yield* builder.convert(image, platforms, { ...buildOptions, onEvent: reportBuild(bars, options) })
-      if (kind === "soci") yield* copyIndexes(content, yield* openLayout, result)
-      yield* containerd.images.put({ name: destination, target: result.descriptor, labels: {} })
-      return result
-    })
-  )
-  if (options.json) return yield* printJson(convertedJson(source, destination, converted))
-  yield* bars.note(`converted image ${converted.descriptor.digest} is ${destination}`)
-}, Effect.scoped)
+    const converted = yield* content.withLease(
+      Effect.gen(function* () {
+        const result = yield* builder.convert(image, platforms, {
+          ...buildOptions,
+          onEvent: reportBuild(bars, options)
+        })
+        if (kind === "soci") yield* copyIndexes(content, yield* openLayout, result)
+        yield* containerd.images.put({ name: destination, target: result.descriptor, labels: {} })
+        return result
+      })
+    )
+    if (options.json) return yield* printJson(convertedJson(source, destination, converted))
+    yield* bars.note(`converted image ${converted.descriptor.digest} is ${destination}`)
+  },
+  Effect.scoped,
+  inWordsOfReference
+)
