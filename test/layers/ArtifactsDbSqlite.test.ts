@@ -1,12 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Option, Result, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Logger, Option, Result, Stream } from "effect"
+import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { DatabaseSync } from "node:sqlite"
 import { fileURLToPath } from "node:url"
 import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
-import { ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
+import { type ArtifactEntry, ArtifactsDb } from "../../src/services/ArtifactsDb.ts"
 import { digest, indexEntry, ztocEntry } from "../support/artifactEntries.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
@@ -108,6 +109,53 @@ describe("the artifacts data base", () => {
     }).pipe(Effect.provide(db))
   )
 
+  it.effect("finds an index by every image that shares it, as it concerns that image, and once", () =>
+    Effect.gen(function* () {
+      const artifacts = yield* ArtifactsDb
+      const shared = indexEntry("shared", { imageDigest: digest("image one"), originalDigest: digest("manifest one") })
+      yield* artifacts.write(shared)
+      yield* artifacts.moveIndex(shared.digest, {
+        originalDigest: digest("manifest two"),
+        imageDigest: digest("image two")
+      })
+      yield* artifacts.write(indexEntry("shared", { ...shared, originalDigest: digest("another manifest of one") }))
+      for (const image of ["image one", "image two"]) {
+        const found = yield* artifacts.indexesOfImage(digest(image))
+        assert.deepStrictEqual(
+          found.map((entry) => [entry.digest as string, entry.imageDigest]),
+          [[shared.digest, digest(image)]]
+        )
+      }
+      for (const manifest of ["manifest one", "manifest two", "another manifest of one"]) {
+        const found = yield* artifacts.indexesOfManifest(digest(manifest))
+        assert.deepStrictEqual(
+          found.map((entry) => entry.originalDigest),
+          [digest(manifest)]
+        )
+      }
+      yield* artifacts.removeIndex(shared.digest)
+      yield* artifacts.write(shared)
+      assert.deepStrictEqual(yield* artifacts.indexesOfImage(digest("image two")), [])
+    }).pipe(Effect.provide(db))
+  )
+
+  it.effect("lists the rows of one type, however many, and removes any", () =>
+    Effect.gen(function* () {
+      const artifacts = yield* ArtifactsDb
+      for (let i = 0; i < 300; i++) yield* artifacts.write(ztocEntry(`ztoc ${i}`))
+      yield* artifacts.write(indexEntry("index"))
+      yield* artifacts.write(ztocEntry("prefetch", { type: "soci_prefetch" }))
+      const count = (type: ArtifactEntry["type"]) => Stream.runCount(artifacts.entriesOfType(type))
+      assert.deepStrictEqual(
+        [yield* count("soci_layer"), yield* count("soci_index"), yield* count("soci_prefetch")],
+        [300, 1, 1]
+      )
+      yield* artifacts.remove(digest("prefetch"))
+      assert.strictEqual(yield* count("soci_prefetch"), 0)
+      assert.strictEqual((yield* Effect.flip(artifacts.remove(digest("prefetch"))))._tag, "ArtifactNotFound")
+    }).pipe(Effect.provide(db))
+  )
+
   it.effect("removes indexes, and says what is none or not there", () =>
     Effect.gen(function* () {
       const artifacts = yield* ArtifactsDb
@@ -185,6 +233,55 @@ describe("an artifacts data base on disk", () => {
     })
   )
 
+  it.effect("waits for its lock, says so, and gives up in the end", () =>
+    Effect.gen(function* () {
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      const file = yield* fileInTemporaryDirectory
+      const artifacts = Context.get(yield* Layer.build(ArtifactsDbSqlite.layer({ path: file })), ArtifactsDb)
+      const other = new DatabaseSync(file)
+      yield* Effect.addFinalizer(() => Effect.sync(() => other.close()))
+      const writing = Effect.provide(artifacts.write(ztocEntry("a")), Logger.layer([logger]))
+
+      other.exec("BEGIN IMMEDIATE")
+      const waiting = yield* Effect.forkChild(writing)
+      yield* TestClock.adjust("2 seconds")
+      assert.lengthOf(lines, 1)
+      assert.include(lines[0], `waiting for the artifacts data base ${file}`)
+      other.exec("ROLLBACK")
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(waiting)
+      assert.strictEqual((yield* artifacts.get(digest("a"))).digest, digest("a"))
+
+      other.exec("BEGIN IMMEDIATE")
+      const refused = yield* Effect.forkChild(Effect.flip(writing))
+      yield* TestClock.adjust("11 seconds")
+      assert.include((yield* Fiber.join(refused)).message, "another process has had it locked for 10 seconds")
+    })
+  )
+
+  it.live("takes over what a file of version 1 says", () =>
+    Effect.gen(function* () {
+      const file = yield* fileInTemporaryDirectory
+      const entry = indexEntry("index")
+      yield* Effect.scoped(
+        Effect.flatMap(Layer.build(ArtifactsDbSqlite.layer({ path: file })), (built) =>
+          Context.get(built, ArtifactsDb).write(entry)
+        )
+      )
+      const old = new DatabaseSync(file)
+      old.exec("DROP TRIGGER no_use_without_artifact; DROP TABLE index_uses; PRAGMA user_version = 1")
+      old.close()
+      const found = yield* ArtifactsDb.use(({ indexesOfManifest }) =>
+        indexesOfManifest(digest("manifest of index"))
+      ).pipe(Effect.provide(ArtifactsDbSqlite.layer({ path: file })))
+      assert.deepStrictEqual(
+        found.map((row) => ({ ...row })),
+        [{ ...entry }]
+      )
+    })
+  )
+
   it.live("is readable for its owner only", () =>
     Effect.gen(function* () {
       const file = yield* fileInTemporaryDirectory
@@ -206,7 +303,9 @@ describe("an artifacts data base on disk", () => {
       assert.match(Result.isFailure(newer) ? newer.failure.message : "", /later version \(99\)/)
 
       const nowhere = yield* Effect.result(
-        Effect.scoped(Layer.build(ArtifactsDbSqlite.layer({ path: "/nonexistent/artifacts.sqlite" })))
+        Effect.scoped(
+          Layer.build(ArtifactsDbSqlite.layer({ path: path.join(later, "..", "missing", "artifacts.sqlite") }))
+        )
       )
       assert.match(Result.isFailure(nowhere) ? nowhere.failure.message : "", /ENOENT/)
     })
