@@ -64,8 +64,10 @@ export const makeAuthorization = Effect.fnUntraced(function* (
 
   const user = settings.user === undefined ? undefined : parseUser(settings.user)
   /** The name that was given is for the registry that was named, not for those that stand in for it. */
-  const credentials = ({ host, isMirror, reference }: Audience) =>
-    user !== undefined && !isMirror ? Effect.succeedSome(user) : source(host, reference)
+  const credentials = ({ host, isMirror, reference }: Audience) => {
+    const isMeant = !isMirror && (settings.userHost === undefined || settings.userHost === reference.host)
+    return user !== undefined && isMeant ? Effect.succeedSome(user) : source(host, reference)
+  }
 
   const request = (key: string, audience: Audience, challenge: BearerChallenge, scopes: ReadonlyArray<string>) =>
     Effect.flatMap(credentials(audience), (credential) =>

@@ -10,6 +10,8 @@ export interface RegistryFlags {
   readonly plainHttp?: boolean | undefined
   /** `name[:password]`, for the registry itself and none of its mirrors. */
   readonly user?: Redacted.Redacted | undefined
+  /** The only host that `user` is for, where a command talks to several. */
+  readonly userHost?: string | undefined
   /** A directory in the form of containerd's `certs.d`. */
   readonly hostsDir?: string | undefined
   readonly skipVerify?: boolean | undefined
@@ -32,7 +34,7 @@ export const registryOptionsFromFlags = (
   flags: RegistryFlags,
   print: (line: string) => Effect.Effect<void>
 ): Result.Result<RegistryOptions, HostsUnusable> => {
-  const { plainHttp = false, user, hostsDir, skipVerify = false, tlscacert, tlscert, tlskey } = flags
+  const { plainHttp = false, user, userHost, hostsDir, skipVerify = false, tlscacert, tlscert, tlskey } = flags
   if (given(tlskey) && !given(tlscert)) return refused("--tlskey is the key of a certificate: give --tlscert too")
   if (plainHttp && (skipVerify || given(tlscacert) || given(tlscert))) {
     return refused("--plain-http means no TLS: leave out --skip-verify, --tlscacert and --tlscert")
@@ -46,6 +48,7 @@ export const registryOptionsFromFlags = (
   return Result.succeed({
     plainHttp: plainHttp ? true : "loopback",
     ...(user === undefined ? {} : { user }),
+    ...(userHost === undefined ? {} : { userHost }),
     ...(given(hostsDir) ? { hostsDirectory: hostsDir } : {}),
     ...(skipVerify || tls.authorities.length > 0 || tls.clients.length > 0 ? { tls } : {}),
     ...(trace

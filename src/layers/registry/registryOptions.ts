@@ -29,6 +29,8 @@ export interface RegistryOptions {
   readonly proxies?: ProxySettings
   /** `name:password` for every registry that asks, but none of its mirrors; without it `credentials` are asked. */
   readonly user?: Redacted.Redacted
+  /** The only host of references that `user` is for; by default all are. */
+  readonly userHost?: string
   /** By default the Docker client's configuration. */
   readonly credentials?: CredentialSource
   /** Directory of the Docker client's config.json; `$DOCKER_CONFIG` or `~/.docker` by default. */
@@ -66,6 +68,7 @@ export interface RegistrySettings {
   readonly hostsTimeToLiveMillis: number
   readonly proxies: ProxySettings
   readonly user: Redacted.Redacted | undefined
+  readonly userHost: string | undefined
   readonly credentials: CredentialSource | undefined
   readonly dockerConfigDirectory: string | undefined
   readonly userAgent: string
@@ -91,6 +94,7 @@ export const settingsOf = (options: RegistryOptions): RegistrySettings => ({
   hostsTimeToLiveMillis: Duration.toMillis(options.hostsTimeToLive ?? "1 minute"),
   proxies: options.proxies ?? proxiesOf(process.env),
   user: options.user,
+  userHost: options.userHost,
   credentials: options.credentials,
   dockerConfigDirectory: options.dockerConfigDirectory,
   userAgent: options.userAgent ?? "effect-soci",

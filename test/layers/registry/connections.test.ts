@@ -93,6 +93,18 @@ describe("a server of this machine that nobody configured", () => {
       })
   )
 
+  it.live("may have a name, or an address of version 6", () =>
+    Effect.gen(function* () {
+      const { host, store } = yield* embeddedRegistry()
+      yield* store.ingest(blob, Stream.make(content))
+      const fetcher = yield* registryFetcher()
+      expectContent(yield* bytesOf(fetcher.fetch(in1(host.replace("127.0.0.1", "localhost")), blob)))
+      const gone = yield* Effect.flip(bytesOf(fetcher.fetch(in1(host.replace("127.0.0.1", "[::1]")), blob)))
+      assert.include(gone.message, `[::1]${host.replace("127.0.0.1", "")}`)
+      assert.notInclude(gone.message, "not the name of a host")
+    })
+  )
+
   it.live("is not spoken to in plain text where TLS is demanded, and the error says what to do", () =>
     Effect.gen(function* () {
       const server = yield* faultServer(serveContent)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { defaultEndpoint, systemTls } from "../../../src/layers/registry/registryEndpoint.ts"
 import {
   answerWith,
   blob,
@@ -51,6 +52,30 @@ describe("opened blobs", () => {
       const { blob: opened } = yield* open(sendWhole, { requestsPerHost: 1 })
       expectContent(yield* bytesOf(opened.read(399_000, 1000)), 399_000, 400_000)
       expectContent(yield* bytesOf(opened.read(0, 10)), 0, 10)
+    })
+  )
+
+  it.live("are read from a server that knows ranges as soon as another turned out not to", () =>
+    Effect.gen(function* () {
+      const whole = yield* faultServer(sendWhole)
+      const ranges = yield* faultServer(serveContent)
+      const endpoints = [whole, ranges].map(({ host }) => defaultEndpoint(host, { plainHttp: true, tls: systemTls }))
+      const registry = yield* registryFetcher({ hosts: () => Effect.succeed(endpoints) })
+      const opened = yield* registry.open(in1("registry.example"), blob)
+      for (let i = 0; i < 5; i++) expectContent(yield* bytesOf(opened.read(i, 1000)), i, i + 1000)
+      assert.deepStrictEqual([whole.seen.length, ranges.seen.length], [2, 5])
+    })
+  )
+
+  it.live("are read elsewhere where a server has lost them meanwhile", () =>
+    Effect.gen(function* () {
+      const loses = yield* faultServer(first(serveContent, serveContent, answerWith(404), answerWith(404)))
+      const keeps = yield* faultServer(serveContent)
+      const endpoints = [loses, keeps].map(({ host }) => defaultEndpoint(host, { plainHttp: true, tls: systemTls }))
+      const registry = yield* registryFetcher({ hosts: () => Effect.succeed(endpoints) })
+      const opened = yield* registry.open(in1("registry.example"), blob)
+      for (let i = 0; i < 5; i++) expectContent(yield* bytesOf(opened.read(i, 1000)), i, i + 1000)
+      assert.deepStrictEqual([loses.seen.length, keeps.seen.length], [3, 5])
     })
   )
 

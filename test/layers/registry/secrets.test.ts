@@ -124,6 +124,18 @@ describe("secrets", () => {
     })
   )
 
+  it.live("given by --user go to the host that they are for, where a command talks to several", () =>
+    Effect.gen(function* () {
+      const challenge = { "www-authenticate": "Basic" }
+      const refuses: Answer = (_, response) => void status(response, 401, challenge)
+      const target = yield* faultServer(refuses)
+      const source = yield* faultServer(refuses)
+      const fetcher = yield* registryFetcher({ user: Redacted.make("me:secret"), userHost: target.host })
+      for (const { host } of [source, target]) yield* Effect.flip(fetcher.resolve(reference(host)))
+      assert.deepStrictEqual([source.seen.length, target.seen.length], [1, 2])
+    })
+  )
+
   it.live("are asked for anew where a registry says that they have expired, also by 403", () =>
     Effect.gen(function* () {
       const expired = JSON.stringify({
