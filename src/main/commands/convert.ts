@@ -35,6 +35,10 @@ export const convert = Command.make(
       Flag.mapEffect(readFormat),
       Flag.optional
     ),
+    rewriteAttestations: switchFlag(
+      "rewrite-attestations",
+      "rewrite attestations like images, as the reference does, which cuts their link to the image"
+    ),
     ...platformFlags,
     ...ztocFlags,
     ...prefetchFlags,

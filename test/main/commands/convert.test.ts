@@ -25,13 +25,18 @@ const convertedDigest = (vector: string): string => {
 }
 
 describe.skipIf(missingForContainerd !== "")(`soci convert in containerd${why}`, () => {
-  for (const vector of ["oci-single", "docker-single", "docker-list"]) {
+  for (const { vector, more } of [
+    { vector: "oci-single", more: [] },
+    { vector: "docker-single", more: [] },
+    { vector: "docker-list", more: [] },
+    { vector: "multi-attestation", more: ["--rewrite-attestations"] }
+  ]) {
     it.live(`gives the image the reference gives, which survives garbage collection: ${vector}`, () =>
       Effect.gen(function* () {
         const { daemon, image, soci, content } = yield* sociOnContainerd(vector)
         const [run] = caseOf(vector).convert ?? []
         const name = `registry.test/${vector}:soci`
-        const ended = yield* soci("convert", ...(run?.args ?? []), image, name)
+        const ended = yield* soci("convert", ...(run?.args ?? []), ...more, image, name)
         assert.strictEqual(ended.code, 0, ended.stderr)
         assert.strictEqual(ended.stderr, `converted image ${convertedDigest(vector)} is ${name}\n`)
         assert.include(yield* daemon.ctr("images", "ls"), convertedDigest(vector))

@@ -16,13 +16,13 @@ import { countedContent, finishUpload } from "../../progress/countedContent.ts"
 import { makeProgressBars, type ProgressBars, standardError } from "../../progress/ProgressBars.ts"
 import type { Registries, RegistryFlags } from "../../registryServices.ts"
 import { openIndexBuilder } from "../../indexBuilding.ts"
-import { readBuildOptions, readOptimizations, required } from "../buildOptions.ts"
+import { readOptimizations, required } from "../buildOptions.ts"
 import { reportBuild } from "../buildReport.ts"
 import { printJson } from "../printJson.ts"
 import { pushEventLine } from "../push/pushEventLine.ts"
 import { uploadsAtOnce } from "../push/uploadsAtOnce.ts"
 import { type ConversionInput, openConversionInput, readPlace } from "./conversionInput.ts"
-import { convertedJson, convertedPlatforms, type ConvertOptions } from "./convertStored.ts"
+import { convertedJson, convertedPlatforms, type ConvertOptions, readConversionOptions } from "./convertStored.ts"
 
 export type OutputFormat = "oci-archive" | "oci-dir"
 
@@ -56,7 +56,7 @@ export const convertStandalone = Effect.fn("soci.convert.standalone")(function* 
   const source = yield* required(options.source, "source image needs to be specified")
   const destination = yield* required(options.destination, "destination needs to be specified")
   const xattrOptimization = yield* readOptimizations(options.optimizations)
-  const buildOptions = yield* readBuildOptions(options, xattrOptimization)
+  const buildOptions = yield* readConversionOptions(options, xattrOptimization)
   const [from, to] = [yield* readPlace(source), yield* readPlace(destination)]
   if (to._tag === "Registry" && options.format._tag === "Some") {
     return yield* new CommandRefused({ reason: `--format is for files: ${destination} is in a registry` })

@@ -25,8 +25,15 @@ import { inWordsOfReference } from "../storedArtifact.ts"
 export interface ConvertOptions extends BuildFlags, PlatformOptions {
   readonly source: Option.Option<string>
   readonly destination: Option.Option<string>
+  readonly rewriteAttestations: boolean
   readonly json: boolean
 }
+
+/** What is built, and what becomes of what cannot be indexed. */
+export const readConversionOptions = Effect.fnUntraced(function* (options: ConvertOptions, xattrOptimization: boolean) {
+  const build = yield* readBuildOptions(options, xattrOptimization)
+  return { ...build, attestations: options.rewriteAttestations ? "rewrite" : "keep" } as const
+})
 
 /** Without flags: what a single manifest is for, else this machine's platform (index-and-artifacts spec, section 5, steps 2 and 3). */
 export const convertedPlatforms = (image: SourceImage, options: PlatformOptions) => {
@@ -77,7 +84,7 @@ export const convertStored = Effect.fn("soci.convert")(
     const kind = yield* contentStoreKind
     const platforms = yield* convertedPlatforms(image, options)
     const artifacts = yield* openArtifactsDb
-    const buildOptions = yield* readBuildOptions(options, xattrOptimization)
+    const buildOptions = yield* readConversionOptions(options, xattrOptimization)
     const { content } = containerd
     const builder = yield* openIndexBuilder(content, artifacts)
     const bars = yield* makeProgressBars(standardError)
