@@ -47,9 +47,19 @@ const endOnSecondSignal = (name: string): void => {
   process.on("SIGTERM", onSignal)
 }
 
+/** Without a listener, whoever closes the pipe we print to would end us with a stack. What is streamed to it fails, and ends with 141. */
+const endurePipes = (): void => {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      if (!isBrokenPipe(error)) throw error
+    })
+  }
+}
+
 /** `name` begins the line that tells of an error. Standard output is for results: warnings go to standard error. */
 export const runProgram = <E>(name: string, program: Effect.Effect<void, E>): void => {
   endOnSecondSignal(name)
+  endurePipes()
   NodeRuntime.runMain(
     program.pipe(
       Effect.catchCause((cause) => report(name, cause)),

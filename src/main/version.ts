@@ -2,7 +2,7 @@
  * The version of the package, and of which state of its sources this is.
  */
 
-/** The build checks that it is that of package.json. */
+/** A test holds it to that of package.json. */
 export const version = "0.1.0"
 
 declare const SOCI_REVISION: string | undefined

@@ -129,6 +129,30 @@ describe("soci doctor", () => {
   )
 })
 
+describe("findStale", () => {
+  it.live("takes no directory whose process runs, and none that is not named as ours are", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const gone = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const { child, ended } = yield* startSoci(["--version"])
+          yield* ended
+          return child.pid
+        })
+      )
+      const names = [`${gone}-abcDEF`, `${process.pid}-abcDEF`, `${gone}-abc`, "0-abcDEF", "kept"]
+      for (const name of names) {
+        yield* Effect.promise(() => fs.mkdir(path.join(root, "mount", name), { recursive: true }))
+      }
+      yield* Effect.promise(() => fs.symlink(root, path.join(root, "mount", `${gone}-symbol`)))
+      const stale = yield* findStale(root)
+      const parent = yield* Effect.promise(() => fs.realpath(path.join(root, "mount")))
+      assert.deepStrictEqual(stale, [{ directory: path.join(parent, `${gone}-abcDEF`), mounts: [], dependents: [] }])
+      assert.deepStrictEqual(yield* findStale(path.join(root, "nothing")), [])
+    })
+  )
+})
+
 const why = missingForContainerd === "" ? "" : ` (skipped: ${missingForContainerd} needed)`
 
 describe.skipIf(missingForContainerd !== "")(`the doctor and containerd${why}`, () => {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import { startSoci } from "../support/sociProgram.ts"
 
 const program = fileURLToPath(new URL("../support/neverCleanedUp.ts", import.meta.url))
 
@@ -46,6 +47,16 @@ describe("runProgram", () => {
       })
     )
   }
+
+  it.live("says nothing when nobody reads what it prints", () =>
+    Effect.gen(function* () {
+      const { child, ended } = yield* startSoci(["--help"])
+      child.stdout?.destroy()
+      const { code, stderr } = yield* ended
+      assert.strictEqual(stderr, "")
+      assert.strictEqual(code, 0)
+    })
+  )
 
   it.live("logs warnings and what is worse on standard error, in the reference's form", () =>
     Effect.gen(function* () {

@@ -6,6 +6,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
+import manifest from "../../package.json" with { type: "json" }
 import { commands } from "../../src/main/commands.ts"
 import { ContentStore } from "../../src/services/ContentStore.ts"
 import { exitProgram } from "../support/exitProgram.ts"
@@ -93,7 +94,7 @@ describe("soci", () => {
       assert.match(help.stdout, /^NAME:\n {3}soci - .*\n\nUSAGE:\n/)
       const version = yield* run("-v")
       assert.strictEqual(version.code, 0)
-      assert.strictEqual(version.stdout, "soci version 0.1.0 <unknown>\n")
+      assert.strictEqual(version.stdout, `soci version ${manifest.version} <unknown>\n`)
     })
   )
 
