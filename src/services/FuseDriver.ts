@@ -26,6 +26,18 @@ export class MountFailed extends Schema.TaggedError<MountFailed>()("MountFailed"
   }
 }
 
+/** A driver cannot be used in this process. */
+export class FuseDriverUnavailable extends Schema.TaggedError<FuseDriverUnavailable>()("FuseDriverUnavailable", {
+  implementation: Schema.Literals(["kernel", "fuse-native"]),
+  /** What is missing, and how to get it. */
+  reason: Schema.String,
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  override get message(): string {
+    return `the FUSE driver ${this.implementation} cannot be used: ${this.reason}`
+  }
+}
+
 /** What is mounted and served. */
 export interface FuseMount {
   readonly mountPoint: string

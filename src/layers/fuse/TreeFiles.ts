@@ -6,22 +6,12 @@ import type { OpaqueXattr } from "../../services/FuseDriver.ts"
 import type { LayerTree } from "../../services/LayerTree.ts"
 import { direntType, Errno, isMutation, Opcode } from "../../streams/codec/fuse.ts"
 import type { FuseFeatures } from "../../streams/codec/fuseInit.ts"
-import {
-  entryBytes,
-  type FuseAttributes,
-  type FuseReply,
-  type FuseStatistics,
-  forever
-} from "../../streams/codec/fuseReply.ts"
+import { entryBytes, type FuseReply, type FuseStatistics, forever } from "../../streams/codec/fuseReply.ts"
 import type { FuseRequest } from "../../streams/codec/fuseRequest.ts"
+import { attributesOf, FileType, isOfType, nameOf, targetOf } from "../../streams/layerTreeFacts.ts"
 import { lookupChild } from "../../streams/layerTreeView.ts"
 import type { FileContent, LayerSource, ServedFiles } from "./ServedFiles.ts"
 import { NodeXattrs } from "./NodeXattrs.ts"
-
-const typeMask = 0o170000
-const regular = 0o100000
-const directory = 0o040000
-const symlink = 0o120000
 
 const dot = Uint8Array.of(0x2e)
 const dotDot = Uint8Array.of(0x2e, 0x2e)
@@ -57,7 +47,7 @@ export class TreeFiles implements ServedFiles {
       case Opcode.lookup:
         return this.#lookup(node, request, reply)
       case Opcode.getattr:
-        return reply.attributes(this.#attributes(node))
+        return reply.attributes(attributesOf(this.#tree, node))
       case Opcode.readlink:
         return this.#readlink(node, reply)
       case Opcode.readdir:
@@ -82,45 +72,25 @@ export class TreeFiles implements ServedFiles {
 
   contentOf(id: number): FileContent | undefined {
     const node = id - 1
-    if (((this.#tree.mode[node] ?? 0) & typeMask) !== regular) return undefined
+    if (!isOfType(this.#tree, node, FileType.regular)) return undefined
     return { source: this.#source, start: this.#tree.dataOffset[node] ?? 0, size: this.#tree.size[node] ?? 0 }
-  }
-
-  #attributes(node: number): FuseAttributes {
-    const tree = this.#tree
-    return {
-      node: node + 1,
-      size: tree.size[node] ?? 0,
-      seconds: tree.mtimeSeconds[node] ?? 0,
-      nanoseconds: tree.mtimeNanoseconds[node] ?? 0,
-      mode: tree.mode[node] ?? 0,
-      nlink: tree.nlink[node] ?? 1,
-      uid: tree.uid[node] ?? 0,
-      gid: tree.gid[node] ?? 0,
-      rdev: tree.rdev[node] ?? 0
-    }
-  }
-
-  #isType(node: number, type: number): boolean {
-    return ((this.#tree.mode[node] ?? 0) & typeMask) === type
   }
 
   #lookup(node: number, request: FuseRequest, reply: FuseReply): number {
     const child = lookupChild(this.#tree, node, request.name(0))
-    return child < 0 ? reply.noEntry(0, forever) : reply.entry(0, this.#attributes(child), forever)
+    return child < 0 ? reply.noEntry(0, forever) : reply.entry(0, attributesOf(this.#tree, child), forever)
   }
 
   #readlink(node: number, reply: FuseReply): number {
-    if (!this.#isType(node, symlink)) return -Errno.EINVAL
-    const start = this.#tree.targetOffset[node] ?? 0
-    const length = this.#tree.targetLength[node] ?? 0
-    reply.body.set(this.#tree.bytes.subarray(start, start + length))
-    return length
+    if (!isOfType(this.#tree, node, FileType.symlink)) return -Errno.EINVAL
+    const target = targetOf(this.#tree, node)
+    reply.body.set(target)
+    return target.length
   }
 
   /** Entries in the tree's order behind `.` and `..`; an entry's cookie is the number of the one after it. */
   #list(node: number, request: FuseRequest, reply: FuseReply, plus: boolean): number {
-    if (!this.#isType(node, directory)) return -Errno.ENOTDIR
+    if (!isOfType(this.#tree, node, FileType.directory)) return -Errno.ENOTDIR
     const tree = this.#tree
     const limit = Math.min(request.uint32(16), reply.body.length)
     const first = tree.firstDirent[node] ?? 0
@@ -129,20 +99,15 @@ export class TreeFiles implements ServedFiles {
     for (let index = request.uint64(8); index < count; index++) {
       const dirent = first + index - 2
       const child = index === 0 ? node : index === 1 ? (tree.parent[node] ?? 0) : (tree.direntNode[dirent] ?? 0)
-      const name = index === 0 ? dot : index === 1 ? dotDot : this.#nameOf(dirent)
+      const name = index === 0 ? dot : index === 1 ? dotDot : nameOf(tree, dirent)
       const start = plus ? at + entryBytes : at
       const length = reply.dirent(start, limit, child + 1, index + 1, direntType(tree.mode[child] ?? 0), name)
       if (length === 0) break
       // Kernels take no entry of the dots.
       if (plus && index < 2) reply.noEntry(at, 0)
-      else if (plus) reply.entry(at, this.#attributes(child), forever)
+      else if (plus) reply.entry(at, attributesOf(this.#tree, child), forever)
       at = start + length
     }
     return at
-  }
-
-  #nameOf(dirent: number): Uint8Array {
-    const start = this.#tree.nameOffset[dirent] ?? 0
-    return this.#tree.bytes.subarray(start, start + (this.#tree.nameLength[dirent] ?? 0))
   }
 }
