@@ -4,7 +4,7 @@
  *
  * A pushed manifest is listed in `index.json` under its digest, with a tag under the tag. Damaged blobs, such as those a crash left of
  * a program that does not sync, count as absent when they are ingested again; a damaged manifest keeps the store from being opened.
- * Deletions and garbage collection are exclusive among all processes.
+ * Deletions and garbage collection are exclusive among all processes, and take nothing from who builds under a lease.
  */
 import { Effect, Layer } from "effect"
 import * as fs from "node:fs/promises"
@@ -17,6 +17,7 @@ import { type Attempts, errorCode, makeAttempts } from "./layout/layoutFailure.t
 import { withListed } from "./layout/layoutIndex.ts"
 import { directoryMedium } from "./layout/layoutMedium.ts"
 import { blobPath } from "./layout/blobFile.ts"
+import { makeLayoutLease } from "./layout/layoutLease.ts"
 import { makeLayoutReader } from "./layout/layoutReader.ts"
 import { makeRemoval } from "./layout/layoutRemoval.ts"
 import { isListedType } from "./layout/manifestLinks.ts"
@@ -58,7 +59,8 @@ export const open: (options: LayoutOptions) => Effect.Effect<LayoutStore, Conten
   })
   const reader = makeLayoutReader(medium, index, refuseChange)
   yield* reader.checkGraph
-  const removal = makeRemoval({ medium, index, loadGraph: reader.loadGraph, autoGC })
+  const lease = makeLayoutLease(attempts)
+  const removal = makeRemoval({ medium, index, loadGraph: reader.loadGraph, lease, autoGC })
 
   const ingest: Shape["ingest"] = Effect.fn("ContentStoreLayout.ingest")(function* (descriptor, content) {
     const { digest, size, mediaType } = descriptor
@@ -90,7 +92,7 @@ export const open: (options: LayoutOptions) => Effect.Effect<LayoutStore, Conten
     ingest,
     delete: (descriptor) => Effect.andThen(refuseChange("delete", descriptor.digest), removal.delete(descriptor)),
     collectGarbage: Effect.andThen(refuseChange("collect", attempts.root), removal.collectGarbage),
-    withLease: (effect) => effect,
+    withLease: (effect) => (readOnly ? effect : lease.shared(effect)),
     label: () => Effect.void,
     saveIndex: Effect.andThen(refuseChange("tag", attempts.root), index.save)
   }

@@ -116,7 +116,10 @@ export class ContentStore extends Context.Service<
     /** Removes what no tag (in containerd: no image, label or lease) leads to. */
     readonly collectGarbage: Effect.Effect<void, ContentStoreFailed>
 
-    /** While the effect runs no garbage collection takes what it ingests or touches (a containerd lease; nothing in an OCI layout). */
+    /**
+     * While the effect runs no garbage collection takes what it ingests or touches: a containerd lease; in an OCI layout a lock among
+     * processes, under which deletions take nothing along and collections wait.
+     */
     withLease<A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | ContentStoreFailed, R>
 
     /** Keeps `child` as long as `parent` is kept (containerd's garbage-collection labels; nothing in an OCI layout). */

@@ -1,5 +1,5 @@
 /**
- * Deletes content of a layout directory, and collects its garbage. Both hold the lock of the store from the first look to the last
+ * Deletes content of a layout directory, and collects its garbage, when nobody builds in it. Both hold the lock of the store from the first look to the last
  * removal; `index.json` is changed before the first blob goes, so that a crash leaves blobs that nobody lists, never entries of what is gone.
  */
 import { Effect, Schema } from "effect"
@@ -9,6 +9,7 @@ import { Digest } from "../../services/Descriptor.ts"
 import { blobPath } from "./blobFile.ts"
 import type { IndexFile } from "./indexFile.ts"
 import type { LoadGraph } from "./layoutGraph.ts"
+import type { LayoutLease } from "./layoutLease.ts"
 import { type Attempts, type Operation, unlessMissing } from "./layoutFailure.ts"
 import { type LayoutIndex, withoutContent } from "./layoutIndex.ts"
 import type { LayoutMedium } from "./layoutMedium.ts"
@@ -22,6 +23,7 @@ interface Parts {
   readonly medium: LayoutMedium
   readonly index: IndexFile
   readonly loadGraph: LoadGraph
+  readonly lease: LayoutLease
   /** Take along what only the deleted content needed. */
   readonly autoGC: boolean
 }
@@ -40,11 +42,22 @@ const removeBlob = (
 const refuse = ({ root, failure }: Attempts, reason: string) =>
   failure("collect", root, `unable to reload index: ${reason}`)
 
-export const makeRemoval = ({ medium, index, loadGraph, autoGC }: Parts): Pick<Shape, "delete" | "collectGarbage"> => {
+export const makeRemoval = ({
+  medium,
+  index,
+  loadGraph,
+  lease,
+  autoGC
+}: Parts): Pick<Shape, "delete" | "collectGarbage"> => {
   const { attempts } = medium
 
-  const planOf = Effect.fnUntraced(function* (current: LayoutIndex, target: Parameters<Shape["delete"]>[0]) {
-    if (!autoGC) return [target.digest]
+  const planOf = Effect.fnUntraced(function* (
+    current: LayoutIndex,
+    target: Parameters<Shape["delete"]>[0],
+    alone: boolean
+  ) {
+    // What nothing lists may be wanted by who is building just now.
+    if (!autoGC || !alone) return [target.digest]
     const graph = yield* loadGraph("delete", current)
     const unknown = graph.unreadable.filter(({ descriptor }) => descriptor.digest !== target.digest)
     const strangers = [...graph.nodes.values()].some((node) => node.strangers > 0)
@@ -54,21 +67,23 @@ export const makeRemoval = ({ medium, index, loadGraph, autoGC }: Parts): Pick<S
     return [target.digest]
   })
 
+  const removeAll = Effect.fnUntraced(function* (target: Parameters<Shape["delete"]>[0], alone: boolean) {
+    const plan = yield* planOf(yield* index.read("delete", target.digest), target, alone)
+    const gone = new Set(plan)
+    yield* index.update("delete", target.digest, (current) => withoutContent(current, gone))
+    for (const digest of plan) {
+      const wasThere = yield* removeBlob(attempts, "delete", digest)
+      if (!wasThere && digest === target.digest) {
+        return yield* new ContentNotFound({ store: attempts.root, reference: digest })
+      }
+    }
+  })
+
   const remove: Shape["delete"] = Effect.fn("ContentStoreLayout.delete")((target) =>
     index.locked(
       "delete",
       target.digest,
-      Effect.gen(function* () {
-        const plan = yield* planOf(yield* index.read("delete", target.digest), target)
-        const gone = new Set(plan)
-        yield* index.update("delete", target.digest, (current) => withoutContent(current, gone))
-        for (const digest of plan) {
-          const wasThere = yield* removeBlob(attempts, "delete", digest)
-          if (!wasThere && digest === target.digest) {
-            return yield* new ContentNotFound({ store: attempts.root, reference: digest })
-          }
-        }
-      })
+      lease.aloneOrNot((alone) => removeAll(target, alone))
     )
   )
 
@@ -88,7 +103,7 @@ export const makeRemoval = ({ medium, index, loadGraph, autoGC }: Parts): Pick<S
     return planCollection(graph, current)
   })
 
-  const collectGarbage = index.locked(
+  const collecting = index.locked(
     "collect",
     attempts.root,
     Effect.gen(function* () {
@@ -105,5 +120,8 @@ export const makeRemoval = ({ medium, index, loadGraph, autoGC }: Parts): Pick<S
     })
   )
 
-  return { delete: remove, collectGarbage: Effect.withSpan(collectGarbage, "ContentStoreLayout.collectGarbage") }
+  return {
+    delete: remove,
+    collectGarbage: Effect.withSpan(lease.alone(collecting), "ContentStoreLayout.collectGarbage")
+  }
 }

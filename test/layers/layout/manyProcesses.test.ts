@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Stream } from "effect"
+import { Effect, Fiber, Stream } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { readdirSync, readFileSync } from "node:fs"
@@ -15,6 +15,7 @@ import {
   entriesOf,
   layer,
   manifest,
+  present,
   push,
   pushAll,
   type Store
@@ -128,6 +129,30 @@ describe("a layout in many processes", () => {
       yield* checkStore(root, expected)
       yield* store.collectGarbage
       yield* checkStore(root, expected)
+    })
+  )
+
+  it.live("takes nothing from who builds under a lease: deletions take nothing along, collections wait", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const [builder, other] = [yield* ContentStoreLayout.open({ root }), yield* ContentStoreLayout.open({ root })]
+      const [earlier, later] = [manifest([], undefined, "earlier"), manifest([], undefined, "later")]
+      yield* pushAll(other, [config, earlier])
+      const collecting = yield* builder.withLease(
+        Effect.gen(function* () {
+          yield* push(builder, config)
+          yield* other.delete(earlier.descriptor)
+          const waiting = yield* Effect.forkChild(other.collectGarbage, { startImmediately: true })
+          yield* push(builder, later)
+          yield* builder.tag(later.descriptor, "later")
+          // Builders do not keep each other out.
+          yield* other.withLease(push(other, layer("foo")))
+          return waiting
+        })
+      )
+      yield* Fiber.join(collecting)
+      assert.deepStrictEqual(yield* present(builder, { config, earlier, later }), ["config", "later"])
+      assert.isFalse(yield* builder.exists(layer("foo").descriptor.digest))
     })
   )
 
