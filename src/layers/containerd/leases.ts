@@ -14,6 +14,9 @@ type Shape = ContentStore["Service"]
 /** When containerd drops a lease of a client that died, as its own clients have it. */
 const lifetimeMillis = 24 * 60 * 60 * 1000
 
+/** Who is done, or interrupted, does not wait for a containerd that went away. */
+const returnPatience = "5 seconds"
+
 /** RFC 3339 without fractions. */
 const instantText = (millis: number): string => new Date(millis).toISOString().replace(/\.\d+Z$/, "Z")
 
@@ -32,8 +35,9 @@ export const makeLeases = (
 
   /** Whatever the effect did is done: a lease that cannot be given back now expires. */
   const giveBack = (id: string) =>
-    Effect.catch(unary(Leases.method.delete, { id }), (error) =>
-      Effect.logWarning(`the lease ${id} stays in containerd for a day: ${error.message}`)
+    unary(Leases.method.delete, { id }).pipe(
+      Effect.timeout(returnPatience),
+      Effect.catch((error) => Effect.logWarning(`the lease ${id} stays in containerd for a day: ${error.message}`))
     )
 
   const withLease: Shape["withLease"] = <A, E, R>(effect: Effect.Effect<A, E, R>) =>

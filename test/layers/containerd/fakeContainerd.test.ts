@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf"
 import { assert, describe, it } from "@effect/vitest"
 import { EmptySchema } from "@bufbuild/protobuf/wkt"
 import { status } from "@grpc/grpc-js"
-import { Effect, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import {
   InfoResponseSchema,
   ListContentResponseSchema,
@@ -10,9 +10,12 @@ import {
   WriteContentResponseSchema
 } from "../../../src/layers/containerd/gen/content_pb.ts"
 import * as ContentStoreContainerd from "../../../src/layers/ContentStoreContainerd.ts"
+import type { ContentStore } from "../../../src/services/ContentStore.ts"
 import { chunked, descriptorOf, noise } from "../../support/content.ts"
 import { bytesOf, openClient } from "../../support/contentStoreSuite.ts"
 import { type FakeContent, fakeContainerd } from "../../support/fakeContainerd.ts"
+
+type Store = ContentStore["Service"]
 
 const content = noise(50_000)
 const blob = descriptorOf(content)
@@ -140,6 +143,27 @@ describe("a containerd that cannot be trusted", () => {
       assert.strictEqual(looked, 0)
     })
   )
+
+  for (const [what, run] of [
+    ["one answer", (store: Store) => store.exists(blob.digest)],
+    ["a stream", (store: Store) => Stream.runDrain(store.blobs)],
+    ["the answer to a piece of an upload", (store: Store) => store.ingest(blob, Stream.never)]
+  ] as const) {
+    it.live(`is told when the caller that waits for ${what} is interrupted`, () =>
+      Effect.gen(function* () {
+        const [called, cancelled] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+        const hang = (call: { on(event: "cancelled", listener: () => void): unknown }) => {
+          call.on("cancelled", () => Deferred.doneUnsafe(cancelled, Effect.void))
+          Deferred.doneUnsafe(called, Effect.void)
+        }
+        const store = yield* storeOn({ info: hang, list: hang, write: hang })
+        const fiber = yield* Effect.forkChild(run(store))
+        yield* Deferred.await(called)
+        yield* Fiber.interrupt(fiber)
+        yield* Deferred.await(cancelled)
+      })
+    )
+  }
 
   it.live("says the code and the text of what it refuses, and breaks no caller with garbage", () =>
     Effect.gen(function* () {
