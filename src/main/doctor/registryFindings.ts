@@ -16,6 +16,7 @@ import { type LocatedImageName, parseImageName, type RegistryReference } from ".
 import { ImageSource, type SourceImage } from "../../services/ImageSource.ts"
 import { MediaType } from "../../services/MediaType.ts"
 import { causeMessage } from "../../services/causeMessage.ts"
+import { type Configuration, readConfiguration } from "./credentialFindings.ts"
 import { broken, type Finding, found, missing, type Subject } from "./Finding.ts"
 
 const image: Subject = { subject: "image", needed: true }
@@ -34,15 +35,27 @@ const orBroken =
   <R>(finding: Effect.Effect<Finding, { readonly message: string }, R>): Effect.Effect<Finding, never, R> =>
     Effect.catch(finding, (error) => Effect.succeed(broken(subject, error.message, remedy)))
 
+/** Docker's configuration asks a helper first. */
+const dockerSource = Effect.fnUntraced(function* (host: string) {
+  const configuration = yield* Effect.option(readConfiguration)
+  const { credHelpers = {}, credsStore } = Option.getOrElse(Option.flatten(configuration), (): Configuration => ({}))
+  const helper = Object.hasOwn(credHelpers, host) ? credHelpers[host] : credsStore
+  return helper === undefined || helper === "" ? "auths" : `helper ${helper}, then auths`
+})
+
 /** The secret itself is in nothing that is printed. */
-const credentialFinding = (name: RegistryReference, user: Redacted.Redacted | undefined): Effect.Effect<Finding> => {
-  if (user !== undefined) return Effect.succeed(found(credentials, `those of --user for ${name.host}`))
-  return Effect.map(dockerCredentials(undefined)(name.host, name), (found_) =>
-    Option.isSome(found_)
-      ? found(credentials, `those of docker's configuration for ${name.host}`)
-      : missing(credentials, `none for ${name.host}: it is asked as anybody`, `docker login ${name.host}, or --user`)
-  )
-}
+const credentialFinding = Effect.fnUntraced(function* (name: RegistryReference, user: Redacted.Redacted | undefined) {
+  const { host } = name
+  if (user !== undefined) return found(credentials, `those of --user for ${host}`)
+  const source = yield* dockerSource(host)
+  return Option.isSome(yield* dockerCredentials(undefined)(host, name))
+    ? found(credentials, `those of docker's configuration for ${host} (${source})`)
+    : missing(
+        credentials,
+        `none for ${host} in docker's configuration (${source}): it is asked as anybody`,
+        `docker login ${host}, or --user`
+      )
+})
 
 const piece = 4096
 
