@@ -23,9 +23,12 @@ const checkRange = (exchange: Exchange, start: number, end: number, size: number
     : Effect.fail(refused(exchange, `the blob has ${total} bytes there, its descriptor says ${size}`))
 }
 
-const wholeSizeDiffers = (exchange: Exchange, size: number): boolean => {
+/** Checks the head of an answer that holds a whole blob of `size` bytes. */
+export const checkLength = (exchange: Exchange, size: number): Effect.Effect<void, ExchangeFailed> => {
   const length = exchange.headers["content-length"]
-  return length !== undefined && Number(length) !== size
+  return length === undefined || Number(length) === size
+    ? Effect.void
+    : Effect.fail(refused(exchange, `the blob has ${length} bytes there, its descriptor says ${size}`))
 }
 
 /** Leaves out the first bytes of a body. */
@@ -81,11 +84,7 @@ export const rangeOf = (
   size: number
 ): Effect.Effect<Stream.Stream<Uint8Array, ExchangeFailed>, ExchangeFailed> => {
   if (exchange.status === 206) return Effect.as(checkRange(exchange, start, end, size), partOf(exchange, end - start))
-  return wholeSizeDiffers(exchange, size)
-    ? Effect.fail(
-        refused(exchange, `the blob has ${exchange.headers["content-length"]} bytes there, its descriptor says ${size}`)
-      )
-    : Effect.succeed(exchange.body.pipe(skip(start), take(end - start)))
+  return Effect.as(checkLength(exchange, size), exchange.body.pipe(skip(start), take(end - start)))
 }
 
 /** Checks the answer to a request for the first byte of a blob, and reads it away. */

@@ -8,7 +8,7 @@ import { connect, createServer, type Socket } from "node:net"
 import { proxiesOf, proxyFor } from "../../../src/layers/registry/proxy.ts"
 import type { RegistryOptions } from "../../../src/layers/registry/registryOptions.ts"
 import { blob, bytesOf, content, expectContent, in1, manifest, serveContent } from "../../support/blobServer.ts"
-import { embeddedRegistry } from "../../support/embeddedRegistry.ts"
+import { embeddedRegistry, embeddedRegistryOver } from "../../support/embeddedRegistry.ts"
 import { faultServer } from "../../support/faultServer.ts"
 import { hasProgram } from "../../support/programs.ts"
 import { registryFetcher } from "../../support/registryFetcher.ts"
@@ -88,6 +88,20 @@ describe("a server of this machine that nobody configured", () => {
         assert.include(message, "not trusted")
         assert.include(message, "https://")
         expectContent(yield* fetchWith({ tls: { authorities: [authority], clients: [], skipVerify: false } }))
+        // What speaks TLS leads to nothing that does not: no content, and no password.
+        const trusting = { tls: { authorities: [authority], clients: [], skipVerify: false } }
+        const elsewhere = yield* faultServer(serveContent)
+        const challenge = { "www-authenticate": 'Bearer realm="http://token.example/"' }
+        for (const [fault, expected] of [
+          [{ _tag: "Redirect", origin: `http://${elsewhere.host}` }, "which is not safe"],
+          [{ _tag: "Status", status: 401, headers: challenge }, "its token server does not"]
+        ] as const) {
+          const leading = yield* embeddedRegistryOver(store, { tls: { certificate, key }, faults: [{ fault }] })
+          const fetcher = yield* registryFetcher({ ...trusting, retries: 0 })
+          const refused = yield* Effect.flip(bytesOf(fetcher.fetch(in1(leading.host), blob)))
+          assert.include(refused.message, expected)
+        }
+        assert.strictEqual(elsewhere.seen.length, 0)
         const plain = yield* Effect.flip(fetchWith({ plainHttp: true }))
         assert.strictEqual(plain._tag, "RegistryFailed")
       })
@@ -203,6 +217,18 @@ describe("proxies", () => {
     const address = server.address()
     return { asked, port: typeof address === "object" && address !== null ? address.port : 0 }
   })
+
+  it.live("carry requests without TLS too", () =>
+    Effect.gen(function* () {
+      const proxy = yield* faultServer(serveContent)
+      const fetcher = yield* registryFetcher({
+        plainHttp: true,
+        proxies: { http: `http://${proxy.host}`, https: undefined, none: [], loopback: false }
+      })
+      expectContent(yield* bytesOf(fetcher.fetch(in1("registry.example"), blob)))
+      assert.include(proxy.seen[0]?.url, "http://registry.example/v2/team/app/blobs/sha256:")
+    })
+  )
 
   it.live.skipIf(!hasProgram("openssl"))("carry requests, and get the password that is in their URL", () =>
     Effect.gen(function* () {

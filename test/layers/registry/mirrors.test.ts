@@ -129,6 +129,21 @@ describe("mirrors", () => {
     })
   )
 
+  it.live("with wrong bytes are not asked when the blob is fetched again, nor those with pages of their own", () =>
+    Effect.gen(function* () {
+      const server = yield* registry()
+      const liar = yield* registry({ _tag: "WrongBytes" })
+      const portal = yield* faultServer((_, response) => response.end("<html>Please log in</html>"))
+      const hosts = yield* hostsFile(
+        `server = "http://${server.host}"\n[host."http://${portal.host}"]\n[host."http://${liar.host}"]\n`
+      )
+      const fetcher = yield* registryFetcher({ hostsDirectory: hosts })
+      assert.strictEqual((yield* Effect.flip(bytesOf(fetcher.fetch(repository, blob))))._tag, "ContentMismatch")
+      expectContent(yield* bytesOf(fetcher.fetch(repository, blob)))
+      assert.deepStrictEqual([portal.seen.length, yield* liar.requests], [1, 1])
+    })
+  )
+
   it.live("get no uploads, and do not count as having what is to be pushed", () =>
     Effect.gen(function* () {
       const server = yield* embeddedRegistry()
