@@ -162,6 +162,18 @@ describe("mirrors", () => {
     })
   )
 
+  it.live("that take uploads get them, the first one before the registry, as with containerd", () =>
+    Effect.gen(function* () {
+      const server = yield* embeddedRegistry()
+      const taker = yield* embeddedRegistry()
+      const hosts = yield* hostsFile(`server = "http://${server.host}"\n[host."http://${taker.host}"]\n`)
+      const fetcher = yield* registryFetcher({ hostsDirectory: hosts, uploadPartBytes: 100_000 })
+      assert.strictEqual(yield* fetcher.push(repository, blob, Stream.make(content)), "pushed")
+      assert.isTrue(yield* taker.store.exists(blob.digest))
+      assert.strictEqual((yield* server.stats).requests, 0)
+    })
+  )
+
   it.live("get neither the password nor the headers of the registry, nor it theirs", () =>
     Effect.gen(function* () {
       const challenge = { "www-authenticate": "Basic" }
