@@ -13,6 +13,7 @@ import {
   config,
   content,
   entriesOf,
+  imageIndex,
   layer,
   manifest,
   present,
@@ -176,6 +177,36 @@ describe("a layout in many processes", () => {
 
 const many = <A, E, R>(count: number, run: (i: number) => Effect.Effect<A, E, R>) =>
   Effect.forEach(Array.from({ length: count }), (_, i) => run(i), { concurrency: "unbounded" })
+
+describe("two stores on one layout", () => {
+  it.live("see that a manifest is gone that only another one listed", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const [one, other] = [yield* ContentStoreLayout.open({ root }), yield* ContentStoreLayout.open({ root })]
+      const image = manifest([], undefined, "image")
+      const referrer = manifest([], image, "referrer")
+      yield* pushAll(one, [config, image, content("application/x", referrer.bytes), imageIndex([referrer])])
+      assert.lengthOf(yield* other.referrers(image.descriptor.digest), 1)
+      yield* one.delete(referrer.descriptor)
+      assert.deepStrictEqual(yield* other.referrers(image.descriptor.digest), [])
+    })
+  )
+
+  it.live("take tags away at the same time", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      const stores = [yield* ContentStoreLayout.open({ root }), yield* ContentStoreLayout.open({ root })]
+      const [first] = stores
+      assert.isDefined(first)
+      const image = yield* push(first, manifest([]))
+      const tags = Array.from({ length: 40 }, (_, i) => `v${i}`)
+      yield* Effect.forEach(tags, (tag) => first.tag(image, tag))
+      yield* Effect.forEach(tags, (tag, i) => stores[i % 2]?.untag(tag) ?? Effect.void, { concurrency: "unbounded" })
+      assert.deepStrictEqual(yield* first.tags, [])
+      assert.deepStrictEqual(entriesOf(first), [image])
+    })
+  )
+})
 
 describe("a layout in many fibers (oci-layout-store, 13: 72, 73 and 77)", () => {
   it.live("takes one blob from 64 at once, and gives it to 64 at once (72, 73)", () =>

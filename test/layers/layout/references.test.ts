@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema, Stream } from "effect"
 import * as fs from "node:fs/promises"
-import { readdirSync, statSync } from "node:fs"
+import { existsSync, readdirSync, statSync } from "node:fs"
 import * as path from "node:path"
 import * as ContentStoreLayout from "../../../src/layers/ContentStoreLayout.ts"
 import { Digest } from "../../../src/services/Descriptor.ts"
@@ -118,6 +118,32 @@ describe("content and tags of a layout (oci-layout-store, 13: 10 to 23 and 41 to
       assert.deepStrictEqual(yield* store.resolve("latest"), descriptor)
       assert.deepStrictEqual(yield* again.resolve("latest"), descriptor)
       assert.deepStrictEqual(entriesOf(store), [{ ...descriptor, annotations: { [refName]: "latest" } }])
+    })
+  )
+
+  it.live("shows a blob only once it is on disk, and its name too", () =>
+    Effect.gen(function* () {
+      const store = yield* openStore
+      const file = blobFile(store, plain.descriptor.digest)
+      const shown: Array<boolean> = []
+      const handle = yield* Effect.promise(() => fs.open(store.location, "r"))
+      const handles: { sync: () => Promise<void> } = Object.getPrototypeOf(handle)
+      const { sync } = handles
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => {
+          handles.sync = function (this: unknown) {
+            shown.push(existsSync(file))
+            return sync.call(this)
+          }
+        }),
+        () => push(store, plain),
+        () =>
+          Effect.promise(() => {
+            handles.sync = sync
+            return handle.close()
+          })
+      )
+      assert.deepStrictEqual(shown, [false, true])
     })
   )
 

@@ -9,7 +9,9 @@ import { openStandaloneInput } from "../../../src/layers/standalone/openStandalo
 import { writeArchive } from "../../../src/layers/standalone/writeArchive.ts"
 import { writeLayoutDirectory } from "../../../src/layers/standalone/writeLayoutDirectory.ts"
 import type { ContentStore } from "../../../src/services/ContentStore.ts"
+import type { ImageIndex } from "../../../src/services/Image.ts"
 import { MediaType } from "../../../src/services/MediaType.ts"
+import { decodeImageIndex } from "../../../src/streams/codec/imageDocuments.ts"
 import { digestOf } from "../../../src/streams/verify.ts"
 import { json, noise } from "../../support/content.ts"
 import { caseOf, vectorFile } from "../../support/indexVectors.ts"
@@ -93,6 +95,23 @@ describe("the input of a standalone conversion", () => {
       writeFileSync(path.join(input, "oci-layout"), '{"imageLayoutVersion":"2"}')
       assert.include(yield* messageOf(input), "unsupported version")
     })
+  )
+
+  it.live(
+    "is the only manifest of a list whose content is there, with its platform, or the list of what is there",
+    () =>
+      Effect.gen(function* () {
+        const input = yield* copyOf("flat-index-missing")
+        const index: ImageIndex = JSON.parse(readFileSync(path.join(input, "index.json"), "utf8"))
+        const [amd64, arm64] = index.manifests ?? []
+        assert.isDefined(amd64)
+        assert.isDefined(arm64)
+        const several = yield* openStandaloneInput(input)
+        const list = yield* Effect.fromResult(decodeImageIndex(yield* several.store.readDocument(several.root)))
+        assert.deepStrictEqual(list.manifests, [amd64, arm64])
+        yield* Effect.promise(() => fs.rm(path.join(input, "blobs/sha256", arm64.digest.slice("sha256:".length))))
+        assert.deepStrictEqual((yield* openStandaloneInput(input)).root, amd64)
+      })
   )
 
   it.live("may lack the file that says it is a layout, and may hold symbolic links", () =>
