@@ -75,9 +75,10 @@ export const readHostsDirectory = Effect.fnUntraced(function* (root: string, hos
   for (const directory of directoriesOf(root, host)) {
     const names = yield* listDirectory(directory)
     if (names === undefined) continue
-    if (!names.includes("hosts.toml")) return fromCertificateFiles(directory, names)
     const file = path.join(directory, "hosts.toml")
-    const parsed = parseHostsFile(yield* readHostsFile(file))
+    const text = names.includes("hosts.toml") ? yield* readHostsFile(file) : ""
+    if (text.trim() === "") return fromCertificateFiles(directory, names)
+    const parsed = parseHostsFile(text)
     if (Result.isFailure(parsed)) return yield* new HostsUnusable({ file, reason: parsed.failure })
     return parsed.success.map((entry) => relativeTo(directory, entry))
   }

@@ -7,6 +7,7 @@ import { formatExchange } from "./exchangeLog.ts"
 import type { RegistryOptions } from "./registryOptions.ts"
 
 export interface RegistryFlags {
+  /** No TLS at all: what is said about TLS is of no account then. */
   readonly plainHttp?: boolean | undefined
   /** `name[:password]`, for the registry itself and none of its mirrors. */
   readonly user?: Redacted.Redacted | undefined
@@ -36,9 +37,6 @@ export const registryOptionsFromFlags = (
 ): Result.Result<RegistryOptions, HostsUnusable> => {
   const { plainHttp = false, user, userHost, hostsDir, skipVerify = false, tlscacert, tlscert, tlskey } = flags
   if (given(tlskey) && !given(tlscert)) return refused("--tlskey is the key of a certificate: give --tlscert too")
-  if (plainHttp && (skipVerify || given(tlscacert) || given(tlscert))) {
-    return refused("--plain-http means no TLS: leave out --skip-verify, --tlscacert and --tlscert")
-  }
   const trace = flags.httpDump === true || flags.httpTrace === true
   const tls = {
     authorities: given(tlscacert) ? [tlscacert] : [],
@@ -50,7 +48,7 @@ export const registryOptionsFromFlags = (
     ...(user === undefined ? {} : { user }),
     ...(userHost === undefined ? {} : { userHost }),
     ...(given(hostsDir) ? { hostsDirectory: hostsDir } : {}),
-    ...(skipVerify || tls.authorities.length > 0 || tls.clients.length > 0 ? { tls } : {}),
+    ...(!plainHttp && (skipVerify || tls.authorities.length > 0 || tls.clients.length > 0) ? { tls } : {}),
     ...(trace
       ? {
           onExchange: (event) =>

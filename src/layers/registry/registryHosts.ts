@@ -59,12 +59,14 @@ const endpointOf = Effect.fnUntraced(function* (
   } satisfies RegistryEndpoint
 })
 
+/** Nothing that leads out of a directory, and nothing that is more of a URL than its host. */
+const hostPattern = /^[a-zA-Z0-9[][^/\\?#@\s]*$/
+
 export const registryHosts =
   ({ plainHttp, tls, directory, mirrors }: HostsOptions): RegistryHosts =>
   (host) =>
     Effect.gen(function* () {
-      const named = URL.parse(`https://${serverOf(host)}`)
-      if (named === null || named.pathname + named.search + named.hash !== "/" || /[?#@]/.test(host)) {
+      if (!hostPattern.test(host) || !URL.canParse(`https://${host}`)) {
         return yield* new HostsUnusable({ file: "the reference", reason: `"${host}" is not the name of a host` })
       }
       const fallback = tls === undefined ? systemTls : yield* readTlsFiles(tls)

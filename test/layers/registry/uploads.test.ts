@@ -2,7 +2,7 @@
  * Uploads: each blob once, what broke goes on, and what refers to others is found.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Stream } from "effect"
+import { Deferred, Effect, Fiber, Stream } from "effect"
 import { MediaType } from "../../../src/services/MediaType.ts"
 import { blob, content, in1, manifest, manifestBytes, status } from "../../support/blobServer.ts"
 import { chunked, descriptorOf, json, noise } from "../../support/content.ts"
@@ -36,6 +36,28 @@ describe("uploads", () => {
         { concurrency: 2 }
       )
       assert.deepStrictEqual(outcomes, ["no", "pushed"])
+    })
+  )
+
+  it.live("end with their interruption, and leave the next one its turn", () =>
+    Effect.gen(function* () {
+      let closed = 0
+      let seen = 0
+      const server = yield* faultServer((request, response) => {
+        if (request.method === "HEAD") return status(response, 404)
+        if (request.method === "POST") return status(response, 202, { location: "/upload" })
+        request.on("data", (chunk: Buffer) => (seen += chunk.length))
+        return response.on("close", () => closed++)
+      })
+      const fetcher = yield* registryFetcher()
+      for (const round of [1, 2]) {
+        seen = 0
+        const stuck = Stream.concat(Stream.make(content.subarray(0, 1000)), Stream.never)
+        const pushing = yield* Effect.forkChild(fetcher.push(in1(server.host), blob, stuck))
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => seen > 0 })
+        yield* Fiber.interrupt(pushing)
+        yield* Effect.repeat(Effect.sleep("5 millis"), { until: () => closed === round })
+      }
     })
   )
 
