@@ -6,8 +6,15 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { causeMessage } from "../services/causeMessage.ts"
 import type { FoundIndex, PlatformManifest } from "../services/ArtifactSource.ts"
+import { BackgroundFetcher } from "../services/BackgroundFetcher.ts"
 import type { Descriptor, Digest } from "../services/Descriptor.ts"
-import { ImageMounter, type MountedImage, type MountedLayer, MountSetupFailed } from "../services/ImageMounter.ts"
+import {
+  ImageMounter,
+  type ImageMountOptions,
+  type MountedImage,
+  type MountedLayer,
+  MountSetupFailed
+} from "../services/ImageMounter.ts"
 import { formatImageName } from "../services/ImageName.ts"
 import type { SourceImage } from "../services/ImageSource.ts"
 import { LayerMounter, type MountMode } from "../services/LayerMounter.ts"
@@ -86,6 +93,7 @@ export const layer = (options: ImageMounterOptions) =>
       const layers = yield* LayerMounter
       const overlay = yield* OverlayMounter
       const ztocs = yield* ZtocBuilder
+      const background = yield* BackgroundFetcher
 
       const openLayer = Effect.fnUntraced(function* (
         image: SourceImage,
@@ -105,7 +113,8 @@ export const layer = (options: ImageMounterOptions) =>
           image.openBlob(descriptor)
         )
         const decoded = yield* index.readZtoc(ztoc)
-        return { how: "lazy" as const, layer: yield* reader.open({ digest, ztoc: decoded, blob }) }
+        const layer = yield* reader.open({ digest, ztoc: decoded, blob })
+        return { how: "lazy" as const, layer }
       })
 
       /** A layer that the image lists several times is opened and mounted once. */
@@ -145,7 +154,7 @@ export const layer = (options: ImageMounterOptions) =>
         manifest: PlatformManifest,
         index: FoundIndex | undefined,
         directory: string,
-        mode: MountMode
+        { mode, fill = false }: ImageMountOptions
       ) {
         const fetched = yield* makeDirectory(path.join(directory, "fetched"))
         const opened = yield* openLayers(image, manifest, index, fetched)
@@ -155,6 +164,10 @@ export const layer = (options: ImageMounterOptions) =>
           (layer, i) => mountLayer(layer, trees[i] ?? layer.layer.tree, path.join(directory, String(i)), mode),
           { concurrency: options.concurrency ?? defaultConcurrency }
         )
+        if (fill) {
+          const lazy = opened.filter(({ how }) => how === "lazy")
+          yield* Effect.forEach(lazy, ({ layer }) => background.add(layer.spans), { discard: true })
+        }
         const byDigest = new Map<Digest, MountedLayer>(mounted.map((layer) => [layer.descriptor.digest, layer]))
         return (manifest.manifest.layers ?? []).flatMap(({ digest }) => byDigest.get(digest) ?? [])
       })
@@ -169,10 +182,10 @@ export const layer = (options: ImageMounterOptions) =>
 
       return ImageMounter.of({
         mount: Effect.fn("ImageMounter.mount")(function* (image, manifest, index, mountOptions) {
-          const { mountPoint, mode, writable } = mountOptions
+          const { mountPoint, writable } = mountOptions
           yield* requireDirectory(mountPoint)
           const directory = yield* privateDirectory(options.directory)
-          const mounted = yield* mountLayers(image, manifest, index, directory, mode)
+          const mounted = yield* mountLayers(image, manifest, index, directory, mountOptions)
           yield* overlay.mount({
             mountPoint,
             lowerDirs: mounted.map(({ mount }) => mount.mountPoint).toReversed(),

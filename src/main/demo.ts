@@ -5,7 +5,7 @@
  *   npm run demo [-- --latency 25 --mount-mode auto|erofs|fuse]
  */
 import { NodeServices } from "@effect/platform-node"
-import { Console, Duration, Effect, FileSystem, Layer, Option, Path } from "effect"
+import { Console, Duration, Effect, FileSystem, Layer, Path } from "effect"
 import { Command, Flag } from "effect/cli"
 import { fileURLToPath } from "node:url"
 import * as ArtifactsDbSqlite from "../layers/ArtifactsDbSqlite.ts"
@@ -103,7 +103,7 @@ const demo = Command.make(
       yield* progress.say("mounting it lazily and running Node from it ...")
       const mountPoint = inside("rootfs")
       yield* fs.makeDirectory(mountPoint)
-      const services = mountServices({ root: inside("local"), plainHttp: false, user: Option.none() })
+      const services = mountServices({ root: inside("local") })
       const lazy = yield* lazyRun({ host, mountPoint, mode: mountMode }).pipe(Effect.provide(services))
       yield* progress.say(`  ${lazy.output}`)
 

@@ -52,6 +52,8 @@ export interface ImageMountOptions {
   readonly mode: MountMode
   /** An upper directory on top, discarded at the end. */
   readonly writable: boolean
+  /** Lazy layers are filled while nobody waits for bytes. */
+  readonly fill?: boolean
 }
 
 /** One layer of a mounted image. */

@@ -1,6 +1,6 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Option } from "effect"
+import { Context, Effect, Layer, Schedule } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -21,6 +21,7 @@ import { ImageMounter } from "../../src/services/ImageMounter.ts"
 import { parseImageName } from "../../src/services/ImageName.ts"
 import { ImageSource, type SourceImage } from "../../src/services/ImageSource.ts"
 import { IndexBuilder } from "../../src/services/IndexBuilder.ts"
+import type { MountMode } from "../../src/services/LayerMounter.ts"
 import { defaultBuildToolIdentifier } from "../../src/services/ZtocBuilder.ts"
 import { noise } from "../support/content.ts"
 import { dockerRegistry } from "../support/dockerRegistry.ts"
@@ -151,12 +152,12 @@ const publishedImage = Effect.gen(function* () {
   return { layout, registry, name: `${registry.host}/test:soci` }
 })
 
-const servicesIn = (root: string) => mountServices({ root, plainHttp: false, user: Option.none() })
+const servicesIn = (root: string) => mountServices({ root })
 
 const mounted = Effect.fnUntraced(function* (
   name: string,
-  mode: "erofs" | "fuse",
-  options: { readonly writable?: boolean; readonly withoutIndex?: boolean } = {}
+  mode: MountMode,
+  options: { readonly writable?: boolean; readonly withoutIndex?: boolean; readonly fill?: boolean } = {}
 ) {
   const image = yield* ImageSource.use((source) => Effect.flatMap(Effect.fromResult(parseImageName(name)), source.find))
   const manifest = yield* resolvePlatform(image, hostPlatform)
@@ -165,7 +166,12 @@ const mounted = Effect.fnUntraced(function* (
     : yield* ArtifactSource.use((source) => source.find(image, manifest, { indexDigest: undefined }))
   const mountPoint = yield* temporaryDirectory
   return yield* ImageMounter.use((mounter) =>
-    mounter.mount(image, manifest, index, { mountPoint, mode, writable: options.writable ?? false })
+    mounter.mount(image, manifest, index, {
+      mountPoint,
+      mode,
+      writable: options.writable ?? false,
+      fill: options.fill ?? false
+    })
   )
 })
 
@@ -250,6 +256,37 @@ describe.skipIf(missing.length > 0)(`a mounted image${skipped}`, () => {
           assert.deepStrictEqual(yield* treeOf(mountPoint), yield* treeOf(truth))
         }).pipe(Effect.scoped, Effect.provide(servicesIn(yield* temporaryDirectory)))
       }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("asks for no byte of a layer that an earlier mount has fetched, where spans are kept", () =>
+    Effect.gen(function* () {
+      const { name } = yield* publishedImage
+      const root = yield* temporaryDirectory
+      const keep = { bytes: 2 ** 40, freeShare: 0 }
+      const readTree = Effect.gen(function* () {
+        const { mountPoint, fetchedBytes } = yield* mounted(name, "auto")
+        return { tree: yield* treeOf(mountPoint), fetched: yield* fetchedBytes }
+      }).pipe(Effect.scoped, Effect.provide(mountServices({ root, keep })))
+      const first = yield* readTree
+      assert.isAbove(first.fetched, 0)
+      assert.deepStrictEqual(yield* readTree, { tree: first.tree, fetched: 0 })
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("is filled while nobody reads, where that is wanted", () =>
+    Effect.gen(function* () {
+      const { name } = yield* publishedImage
+      yield* Effect.gen(function* () {
+        const { layers } = yield* mounted(name, "auto", { fill: true })
+        const stats = Effect.forEach(layers, (layer) => layer.stats)
+        yield* stats.pipe(
+          Effect.repeat({
+            until: (all) => all.every(({ spans, spansLocal }) => spans === spansLocal),
+            schedule: Schedule.spaced("20 millis")
+          })
+        )
+      }).pipe(Effect.scoped, Effect.provide(servicesIn(yield* temporaryDirectory)))
+    }).pipe(Effect.provide(NodeServices.layer))
   )
 
   it.live("is read-only, or writable with changes that are discarded", () =>

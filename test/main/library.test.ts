@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as Soci from "../../src/main/library.ts"
@@ -33,7 +33,7 @@ describe.skipIf(unable)(`the library${why}`, () => {
           mounter.mount(image, manifest, index, { mountPoint, mode: "auto", writable: false })
         )
         return yield* Effect.promise(() => fs.readFile(path.join(mounted.mountPoint, "hello"), "utf8"))
-      }).pipe(Effect.scoped, Effect.provide(Soci.mountServices({ root, plainHttp: false, user: Option.none() })))
+      }).pipe(Effect.scoped, Effect.provide(Soci.mountServices({ root })))
 
       assert.strictEqual(text, "hello")
       assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(mountPoint)), [])

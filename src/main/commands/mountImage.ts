@@ -53,7 +53,12 @@ export const mountImage = Effect.fnUntraced(function* (options: ImageOptions, mo
     )
   )
   const mounted = yield* ImageMounter.use((mounter) =>
-    mounter.mount(image, manifest, index, { mountPoint, mode: options.mountMode, writable: options.writable })
+    mounter.mount(image, manifest, index, {
+      mountPoint,
+      mode: options.mountMode,
+      writable: options.writable,
+      fill: options.fill
+    })
   )
   return { config, mounted, index }
 })

@@ -68,13 +68,12 @@ export const lazyRun = Effect.fn("demo.lazyRun")(function* (options: {
   const before = yield* registry.stats
   const imageOptions: ImageOptions = {
     image: formatImageName(convertedImage(options.host)),
-    plainHttp: false,
-    user: Option.none(),
     platform: Option.none(),
     mountMode: options.mode,
     writable: false,
     indexDigest: Option.none(),
-    build: false
+    build: false,
+    fill: false
   }
   const started = performance.now()
   const { mounted } = yield* mountImage(imageOptions, options.mountPoint)

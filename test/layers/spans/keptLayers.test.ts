@@ -189,6 +189,10 @@ describe("a layer whose spans are kept", () => {
   )
 })
 
+/** A store looks at its quota when a layer is opened. */
+const openAnother = (directory: string, bytes: number) =>
+  withLayer(directory, layerOfSize(70_000), () => Effect.void, { keep: { bytes, freeShare: 0 } })
+
 describe("a quota", () => {
   const sizes = [400_000, 500_000, 600_000]
   const layers = sizes.map((size) => layerOfSize(size))
@@ -204,10 +208,6 @@ describe("a quota", () => {
     }
     return kept
   })
-
-  /** A store looks at its quota when a layer is opened. */
-  const openAnother = (directory: string, bytes: number) =>
-    withLayer(directory, layerOfSize(70_000), () => Effect.void, { keep: { bytes, freeShare: 0 } })
 
   it.effect("takes the layers that were used longest ago", () =>
     Effect.gen(function* () {

@@ -3,11 +3,11 @@
  */
 import { Console, Effect, Schedule } from "effect"
 import * as fs from "node:fs/promises"
-import { Root } from "../../cli/globalFlags.ts"
 import { detach, reportMounted } from "../../detach.ts"
 import { mountServices } from "../../mountServices.ts"
-import type { ImageOptions } from "../imageFlags.ts"
+import type { MountingOptions } from "../imageFlags.ts"
 import { describeMount, mountImage } from "../mountImage.ts"
+import { mountServicesOptions } from "../mountServicesOptions.ts"
 
 /** How a path stands in /proc/self/mountinfo. */
 const mountinfoPath = (file: string): string =>
@@ -26,15 +26,14 @@ const unmounted = (mountPoint: string) =>
   )
 
 export const mountUntilUnmounted = Effect.fnUntraced(function* (
-  options: ImageOptions & { readonly directory: string; readonly detached: boolean }
+  options: MountingOptions & { readonly directory: string; readonly detached: boolean }
 ) {
   if (options.detached) return yield* detach
-  const root = yield* Root
   const mountPoint = yield* Effect.promise(() => fs.realpath(options.directory))
   yield* Effect.gen(function* () {
     const mounted = yield* mountImage(options, mountPoint)
     const line = describeMount(options.image, mounted)
     if (!(yield* reportMounted(line))) yield* Console.log(`${line}\nCtrl-C or umount ends it`)
     yield* unmounted(mountPoint)
-  }).pipe(Effect.scoped, Effect.provide(mountServices({ ...options, root })))
+  }).pipe(Effect.scoped, Effect.provide(mountServices(yield* mountServicesOptions(options))))
 })

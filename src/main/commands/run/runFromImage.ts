@@ -4,11 +4,11 @@
 import { Effect, FileSystem } from "effect"
 import { mountDevices } from "../../../layers/deviceDirectory.ts"
 import { runInRootfs } from "../../../layers/runInRootfs.ts"
-import { Root } from "../../cli/globalFlags.ts"
 import { ExitWith } from "../../commandFailure.ts"
 import { mountServices } from "../../mountServices.ts"
-import type { ImageOptions } from "../imageFlags.ts"
+import type { MountingOptions } from "../imageFlags.ts"
 import { mountImage } from "../mountImage.ts"
+import { mountServicesOptions } from "../mountServicesOptions.ts"
 
 const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -23,7 +23,7 @@ const environmentOf = (variables: ReadonlyArray<string>): Record<string, string>
 }
 
 export const runFromImage = Effect.fnUntraced(function* (
-  options: ImageOptions & { readonly command: ReadonlyArray<string> }
+  options: MountingOptions & { readonly command: ReadonlyArray<string> }
 ) {
   const program = Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
@@ -38,7 +38,7 @@ export const runFromImage = Effect.fnUntraced(function* (
       workingDirectory: config?.WorkingDir || "/"
     })
   })
-  const root = yield* Root
-  const code = yield* program.pipe(Effect.scoped, Effect.provide(mountServices({ ...options, root })))
+  const services = mountServices(yield* mountServicesOptions(options))
+  const code = yield* program.pipe(Effect.scoped, Effect.provide(services))
   if (code !== 0) return yield* new ExitWith({ code })
 })
