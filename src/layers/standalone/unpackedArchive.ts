@@ -13,6 +13,10 @@ import { StandaloneFailed } from "./StandaloneFailed.ts"
 
 const chunkBytes = 256 * 1024
 
+/** Layers are compressed already; an archive that grows more than this is a bomb. A small one may be all zeros. */
+const maxGrowth = 100
+const alwaysTaken = 1024 ** 3
+
 /** The path of an uncompressed archive; a compressed one is inflated once, to a file in the scratch directory. */
 export const unpackedArchive = Effect.fnUntraced(function* (archive: string, scratch: string) {
   const failed = (cause: unknown) =>
@@ -33,10 +37,15 @@ export const unpackedArchive = Effect.fnUntraced(function* (archive: string, scr
       if (compression === "uncompressed") return archive
       if (compression !== "gzip")
         return yield* failed(new Error(`it is compressed with ${compression}; use gzip or none`))
+      const { size } = yield* attempt(() => input.stat())
+      const limit = Math.max(alwaysTaken, size * maxGrowth)
+      const tooLarge = failed(new Error(`it inflates to more than ${limit} bytes`))
+      let written = 0
       const inflated = path.join(scratch, "input.tar")
       const output = yield* opened(inflated, "wx")
       yield* readRange(input, 0, Infinity, failed).pipe(
         NodeStream.pipeThroughDuplex({ evaluate: () => createGunzip({ chunkSize: chunkBytes }), onError: failed }),
+        Stream.tap((chunk) => ((written += chunk.length) > limit ? Effect.fail(tooLarge) : Effect.void)),
         Stream.runForEach((chunk) => attempt(() => output.writeFile(chunk)))
       )
       return inflated

@@ -3,6 +3,8 @@ import { Deferred, Effect, Option, Stream } from "effect"
 import { readdirSync, rmSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import * as path from "node:path"
+import { gzipSync } from "node:zlib"
+import { hostPlatform } from "../../../src/layers/hostPlatform.ts"
 import { ContentNotFound, ContentStoreFailed, type ContentStore } from "../../../src/services/ContentStore.ts"
 import type { SourceImage } from "../../../src/services/ImageSource.ts"
 import type { IndexBuildEvent, IndexBuildOptions } from "../../../src/services/IndexBuilder.ts"
@@ -10,8 +12,10 @@ import { isManifestType, MediaType } from "../../../src/services/MediaType.ts"
 import { artifactTypeOf, SociAnnotation } from "../../../src/services/SociIndex.ts"
 import { decodeImageIndex, decodeManifest } from "../../../src/streams/codec/imageDocuments.ts"
 import { decodePrefetchArtifact } from "../../../src/streams/codec/prefetchArtifact.ts"
-import { descriptorOf, json } from "../../support/content.ts"
+import { digestOf } from "../../../src/streams/verify.ts"
+import { descriptorOf, json, noise } from "../../support/content.ts"
 import { caseOf, platform } from "../../support/indexVectors.ts"
+import { tarOf } from "../../support/tarArchive.ts"
 import { vectorBuilder } from "../../support/vectorBuilder.ts"
 
 type Store = ContentStore["Service"]
@@ -62,6 +66,27 @@ const layersOf = Effect.fnUntraced(function* (image: SourceImage) {
   assert.isDefined(second)
   return [first, second] as const
 })
+
+/** An image of these layers, beside the blobs of another. */
+const imageOf = (
+  beside: SourceImage,
+  layers: ReadonlyArray<Uint8Array>,
+  mediaType: string = MediaType.ociLayerGzip
+) => {
+  const blobs = new Map(layers.map((bytes) => [digestOf(bytes), bytes]))
+  const config = descriptorOf(json(hostPlatform), MediaType.ociConfig)
+  const descriptors = layers.map((bytes) => descriptorOf(bytes, mediaType))
+  const manifest = json({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: descriptors })
+  const target = descriptorOf(manifest, MediaType.ociManifest)
+  const own: SourceImage = {
+    ...beside,
+    target,
+    readDocument: (descriptor) =>
+      descriptor.digest === target.digest ? Effect.succeed(manifest) : Effect.die("unknown"),
+    readBlob: ({ digest }) => Stream.make(blobs.get(digest) ?? new Uint8Array(0))
+  }
+  return own
+}
 
 describe("labels and leases of built indexes", () => {
   for (const name of ["oci-single", "docker-list", "compressions", "multi-attestation", "prefetch"]) {
@@ -141,6 +166,46 @@ describe("building an index", () => {
       const error = yield* Effect.flip(build("v1", undefined, undefined, {}, { ...image, readBlob }))
       yield* Deferred.await(ended)
       assert.strictEqual(error.message, `errors encountered while building soci layers; ${lost.message}`)
+    })
+  )
+
+  it.live("builds no more layers at once than there are cores, and a layer that is listed twice once", () =>
+    Effect.gen(function* () {
+      const { build, image } = yield* vectorBuilder("oci-single")
+      const layers = Array.from({ length: 8 }, (_, i) =>
+        gzipSync(tarOf({ name: `file ${i}`, content: noise(100_000, i) }))
+      )
+      const own = imageOf(image, [...layers, ...layers.slice(0, 1)])
+      let [open, most, opened] = [0, 0, 0]
+      const readBlob: SourceImage["readBlob"] = (layer) =>
+        own.readBlob(layer).pipe(
+          Stream.onStart(
+            Effect.sync(() => {
+              opened++
+              most = Math.max(most, ++open)
+            })
+          ),
+          Stream.ensuring(Effect.sync(() => void open--))
+        )
+      const { ztocs } = yield* build("v1", undefined, undefined, {}, { ...own, readBlob })
+      assert.lengthOf(ztocs, 9)
+      assert.strictEqual(ztocs[0]?.digest, ztocs[8]?.digest)
+      assert.strictEqual(opened, 8)
+      assert.isAtMost(most, availableParallelism())
+    })
+  )
+
+  it.live("refuses what is no layer, in the words of the reference", () =>
+    Effect.gen(function* () {
+      const { build, convert, image } = yield* vectorBuilder("multi-attestation")
+      const args = ["-p", "unknown/unknown", "--min-layer-size", "0"]
+      const text = "errors encountered while building soci layers; not a layer mediaType"
+      assert.strictEqual((yield* Effect.flip(convert({ args }))).message, text)
+      const unknown = imageOf(image, [noise(10)], "application/vnd.oci.image.layer.v2.tar+gzip")
+      assert.include(
+        (yield* Effect.flip(build("v1", undefined, undefined, {}, unknown))).message,
+        "could not determine layer compression: unrecognised mediatype application/vnd.oci.image.layer.v2.tar+gzip: not implemented"
+      )
     })
   )
 
@@ -260,6 +325,29 @@ describe("prefetch artifacts of an index", () => {
       assert.lengthOf(prefetch, 1)
       assert.isFalse(log.events.some(({ _tag }) => _tag === "PrefetchFileMissing"))
     })
+  )
+})
+
+describe("prefetched files of layers upon each other", () => {
+  const lower = gzipSync(tarOf({ name: "./opt/kept", content: "lower" }, { name: "opt/gone", content: "lower" }))
+  const upper = gzipSync(tarOf({ name: "opt/.wh.gone" }, { name: "opt/new", content: "upper" }))
+
+  it.live(
+    "are those that the image shows: not what an upper layer deletes, and what it has itself (section 14, row 6)",
+    () =>
+      Effect.gen(function* () {
+        const { build, image } = yield* vectorBuilder("oci-single")
+        const log = eventLog()
+        const prefetchPaths = ["opt/kept", "/opt/gone", "opt/new", "opt/new/"]
+        const own = imageOf(image, [lower, upper])
+        const { prefetch } = yield* build("v1", undefined, undefined, { ...log, prefetchPaths }, own)
+        assert.deepStrictEqual(
+          prefetch.map((artifact) => artifact.annotations?.[SociAnnotation.imageLayerDigest]),
+          [digestOf(lower), digestOf(upper)]
+        )
+        const missing = log.events.flatMap((event) => (event._tag === "PrefetchFileMissing" ? [event.path] : []))
+        assert.deepStrictEqual(missing, ["opt/gone"])
+      })
   )
 })
 
