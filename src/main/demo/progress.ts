@@ -32,9 +32,7 @@ export const progressOn = (stream: NodeJS.WriteStream): Progress => {
   }
 }
 
-/** Bytes as people read them. */
-export const formatBytes = (bytes: number): string =>
-  bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`
+export { formatBytes } from "../progress/bar.ts"
 
 export const formatSeconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(2)} s`
 

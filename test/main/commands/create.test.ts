@@ -161,6 +161,20 @@ describe.skipIf(missingForContainerd !== "")(`soci create${why}`, () => {
     })
   )
 
+  it.live("believes who says what a single manifest is for, as the reference does", () =>
+    Effect.gen(function* () {
+      const { image, soci } = yield* sociOnContainerd("oci-single")
+      yield* soci("create", image, ...small, "-p", "linux/arm64")
+      const listed: ReadonlyArray<{ readonly Platform: string }> = JSON.parse(
+        (yield* soci("index", "ls", "--json")).stdout
+      )
+      assert.deepStrictEqual(
+        listed.map(({ Platform }) => Platform),
+        ["linux/arm64"]
+      )
+    })
+  )
+
   it.live("keeps the indexes of platforms before the one that failed", () =>
     Effect.gen(function* () {
       const { image, soci, indexDigests } = yield* sociOnContainerd("multi-attestation")

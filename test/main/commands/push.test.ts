@@ -4,6 +4,7 @@ import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { missingForContainerd } from "../../support/containerd.ts"
 import { dockerRegistry } from "../../support/dockerRegistry.ts"
+import { embeddedRegistry } from "../../support/embeddedRegistry.ts"
 import { hasProgram } from "../../support/programs.ts"
 import { sociOnContainerd, sortedLines } from "../../support/sociOnContainerd.ts"
 import { type Ended } from "../../support/sociCommand.ts"
@@ -227,6 +228,23 @@ describe.skipIf(missing.length > 0)(`soci push to docker-registry${why}`, () => 
         overflow.stderr,
         "warning: overflow for setting --max-concurrent-uploads=18446744073709551615; defaulting to 3\n"
       )
+    })
+  )
+
+  it.live("looks for indexes by the referrers API where there is one", () =>
+    Effect.gen(function* () {
+      const registry = yield* embeddedRegistry({ referrersApi: true })
+      const { image, soci } = yield* sociOnContainerd("multi-attestation", registry.host)
+      yield* soci("create", ...small, image)
+      assert.strictEqual((yield* soci("push", image)).code, 0)
+      const found = `soci index found in remote repository with digest: ${amd64}`
+      const again = yield* soci("push", "-q", image)
+      assert.strictEqual(again.stdout, `[WARN] ${found}: pushing index anyway\n${amd64}\n`)
+      yield* soci("create", "--min-layer-size", "0", "--span-size", "65536", image)
+      yield* soci("push", "-q", "--existing-index", "allow", image)
+      const several = yield* soci("push", "--existing-index", "skip", image)
+      const skipped = "multiple soci indices found in remote repository: skipping pushing artifacts for image manifest:"
+      assert.include(several.stdout, `${skipped} ${amd64Manifest}\n`)
     })
   )
 

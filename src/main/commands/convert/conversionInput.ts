@@ -15,6 +15,8 @@ import { isIndexType, isManifestType } from "../../../services/MediaType.ts"
 import type { Repository } from "../../../services/RegistryFetcher.ts"
 import { decodeImageIndex, decodeManifest } from "../../../streams/codec/imageDocuments.ts"
 import { CommandRefused } from "../../commandFailure.ts"
+import { countedFetches } from "../../progress/countedContent.ts"
+import type { ProgressBars } from "../../progress/ProgressBars.ts"
 import type { Registries } from "../../registryServices.ts"
 
 export const registryPrefix = "docker://"
@@ -83,7 +85,8 @@ const keeping = (image: SourceImage, store: ContentStore["Service"]): SourceImag
 const openRegistryInput = Effect.fnUntraced(function* <E, R>(
   reference: RegistryReference,
   output: Place,
-  registries: Effect.Effect<Registries, E, R>
+  registries: Effect.Effect<Registries, E, R>,
+  bars: ProgressBars["Service"]
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -93,7 +96,7 @@ const openRegistryInput = Effect.fnUntraced(function* <E, R>(
   const { images } = yield* registries
   const image = yield* images.find(reference)
   if (output._tag === "Path") {
-    yield* fetchAll(image, store, image.target)
+    yield* fetchAll(countedFetches(image, bars), store, image.target)
     const { readDocument, read } = store
     const fetched: ConversionInput = {
       image: { ...image, readDocument, readBlob: read },
@@ -105,7 +108,7 @@ const openRegistryInput = Effect.fnUntraced(function* <E, R>(
   }
   const elsewhere = output.reference.host !== reference.host
   const streamed: ConversionInput = {
-    image: elsewhere ? keeping(image, store) : image,
+    image: elsewhere ? keeping(countedFetches(image, bars), store) : image,
     store,
     scratch,
     repository: reference
@@ -117,9 +120,10 @@ const openRegistryInput = Effect.fnUntraced(function* <E, R>(
 export const openConversionInput = Effect.fnUntraced(function* <E, R>(
   input: Place,
   output: Place,
-  registries: Effect.Effect<Registries, E, R>
+  registries: Effect.Effect<Registries, E, R>,
+  bars: ProgressBars["Service"]
 ) {
-  if (input._tag === "Registry") return yield* openRegistryInput(input.reference, output, registries)
+  if (input._tag === "Registry") return yield* openRegistryInput(input.reference, output, registries, bars)
   const path = yield* Path.Path
   const fallback = output._tag === "Path" ? { fallbackDirectory: path.dirname(path.resolve(output.path)) } : {}
   const opened: ConversionInput = yield* openStandaloneInput(input.path, fallback)

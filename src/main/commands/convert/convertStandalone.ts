@@ -71,7 +71,7 @@ export const convertStandalone = Effect.fn("soci.convert.standalone")(function* 
       ({ openRegistries }) => openRegistries(options, bars.note)
     )
   )
-  const input = yield* openConversionInput(from, to, registries)
+  const input = yield* openConversionInput(from, to, registries, bars)
   const platforms = yield* convertedPlatforms(input.image, options)
   const database = yield* Layer.build(ArtifactsDbSqlite.layer({ path: path.join(input.scratch, "artifacts.sqlite") }))
   const builder = yield* openIndexBuilder(input.store, Context.get(database, ArtifactsDb))
