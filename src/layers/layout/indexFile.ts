@@ -6,6 +6,7 @@
  * Where changes are not saved by themselves they lie over the file, in this process only, until `save` writes them.
  */
 import { Effect, Schedule, Semaphore } from "effect"
+import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { causeMessage } from "../../services/causeMessage.ts"
@@ -64,9 +65,11 @@ export const makeIndexFile = Effect.fnUntraced(function* (
   let unsaved = nothingUnsaved
 
   const readChanged = async (known: string | undefined): Promise<Contents | undefined> => {
-    const handle = await fs.open(file, "r")
+    // What lies there may be a pipe, and must not block.
+    const handle = await fs.open(file, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stat = await handle.stat({ bigint: true })
+      if (!stat.isFile()) throw new Error("its index.json is not a regular file")
       const version = versionOf(stat)
       if (version === known) return undefined
       if (stat.size > BigInt(maxIndexBytes))
@@ -78,7 +81,11 @@ export const makeIndexFile = Effect.fnUntraced(function* (
   }
 
   const readFile: IndexFile["read"] = Effect.fnUntraced(function* (operation, reference) {
-    const changed = yield* attempt(operation, reference, () => readChanged(cached?.version))
+    const changed = yield* Effect.mapError(
+      attempt(operation, reference, () => readChanged(cached?.version)),
+      (error) =>
+        failure(operation, reference, `invalid OCI Image Index: failed to open index file: ${error.reason}`, error)
+    )
     if (changed === undefined && cached !== undefined) return cached.index
     const index = yield* Effect.try({
       try: () => (changed === undefined ? emptyIndex : parseLayoutIndex(changed.bytes)),

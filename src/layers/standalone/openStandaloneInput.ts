@@ -67,8 +67,9 @@ const readIndex = (root: string) =>
   Effect.tryPromise({
     try: async () => {
       const file = path.join(root, "index.json")
-      const { size } = await fs.stat(file)
-      if (size > maxIndexBytes) throw new Error(`it has ${size} bytes, at most ${maxIndexBytes} are read`)
+      const stat = await fs.stat(file)
+      if (!stat.isFile()) throw new Error("it is not a regular file")
+      if (stat.size > maxIndexBytes) throw new Error(`it has ${stat.size} bytes, at most ${maxIndexBytes} are read`)
       return await fs.readFile(file)
     },
     catch: (cause) =>

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
+import { execFileSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as ContentStoreLayout from "../../../src/layers/ContentStoreLayout.ts"
+import { openStandaloneInput } from "../../../src/layers/standalone/openStandaloneInput.ts"
 import { MediaType } from "../../../src/services/MediaType.ts"
 import { descriptorOf, json, utf8 } from "../../support/content.ts"
 import { blobFile, layer, manifest, push, refName } from "../../support/layoutStore.ts"
@@ -72,7 +74,7 @@ describe("opening a layout (oci-layout-store, 13: 1 to 9 and 69)", () => {
       const root = yield* temporaryDirectory
       assert.include(yield* openingFails(root, true), "failed to open OCI layout file")
       yield* write(path.join(root, "oci-layout"), '{"imageLayoutVersion":"1.0.0"}')
-      assert.include(yield* openingFails(root, true), "index.json")
+      assert.include(yield* openingFails(root, true), "failed to open index file")
       assert.deepStrictEqual(yield* Effect.promise(() => fs.readdir(root)), ["oci-layout"])
     })
   )
@@ -127,6 +129,16 @@ describe("opening a layout (oci-layout-store, 13: 1 to 9 and 69)", () => {
       })
     )
   }
+
+  it.live("does not wait for a pipe in the place of the index", () =>
+    Effect.gen(function* () {
+      const root = yield* temporaryDirectory
+      execFileSync("mkfifo", [path.join(root, "index.json")])
+      assert.include(yield* openingFails(root), "failed to open index file: its index.json is not a regular file")
+      const standalone = yield* Effect.flip(openStandaloneInput(root))
+      assert.include(standalone.message, "it is not a regular file")
+    })
+  )
 
   it.live("refuses a listed manifest whose digest is none, and takes another entry with such a digest", () =>
     Effect.gen(function* () {
