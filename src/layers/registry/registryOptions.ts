@@ -57,6 +57,11 @@ export interface RegistryOptions {
   readonly minimumRate?: number
   /** Requests to one host at the same time, uploads apart; more wait. */
   readonly requestsPerHost?: number
+  /**
+   * More is not asked for in one request: a longer read is made of several, one after the other. No limit by default. Neighbouring reads are
+   * joined by whoever knows of them.
+   */
+  readonly rangeBytes?: number
   /** Larger blobs are uploaded in parts of this size, so that a broken upload goes on where it broke. */
   readonly uploadPartBytes?: number
   /** Sees each request and each answer, without secrets. */
@@ -82,6 +87,7 @@ export interface RegistrySettings {
   readonly operationTimeoutMillis: number
   readonly minimumRate: number
   readonly requestsPerHost: number
+  readonly rangeBytes: number
   readonly uploadPartBytes: number
   readonly onExchange: OnExchange | undefined
 }
@@ -108,6 +114,7 @@ export const settingsOf = (options: RegistryOptions): RegistrySettings => ({
   operationTimeoutMillis: Duration.toMillis(options.operationTimeout ?? "5 minutes"),
   minimumRate: Math.max(1, options.minimumRate ?? 16 * 1024),
   requestsPerHost: Math.max(1, options.requestsPerHost ?? 10),
+  rangeBytes: Math.max(1, options.rangeBytes ?? Number.POSITIVE_INFINITY),
   uploadPartBytes: Math.max(1, options.uploadPartBytes ?? 256 * 1024 ** 2),
   onExchange: options.onExchange
 })

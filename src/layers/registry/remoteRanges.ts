@@ -26,6 +26,20 @@ const unusable = (exchange: Exchange, size: number) =>
     )
   )
 
+/** What lies between two positions, read in ranges of at most `most` bytes. */
+const inRanges = <E>(
+  start: number,
+  end: number,
+  most: number,
+  read: (start: number, end: number) => Stream.Stream<Uint8Array, E>
+): Stream.Stream<Uint8Array, E> =>
+  end - start <= most
+    ? read(start, end)
+    : Stream.concat(
+        read(start, start + most),
+        Stream.suspend(() => inRanges(start + most, end, most, read))
+      )
+
 export const makeOpen = (client: RegistryClient): RegistryFetcher["Service"]["open"] =>
   Effect.fn("RegistryFetcher.open")(function* ({ host, repository }: Repository, descriptor: Descriptor) {
     const { digest, size } = descriptor
@@ -56,9 +70,9 @@ export const makeOpen = (client: RegistryClient): RegistryFetcher["Service"]["op
         return Stream.fail(failed(`the blob has only ${size} bytes`))
       }
       if (length === 0) return Stream.empty
-      return resumingStream(client.settings, length, (position) => openRange(offset + position, offset + length)).pipe(
-        Stream.mapError(({ reason, cause }) => failed(reason, cause))
-      )
+      return inRanges(offset, offset + length, client.settings.rangeBytes, (start, end) =>
+        resumingStream(client.settings, end - start, (position) => openRange(start + position, end))
+      ).pipe(Stream.mapError(({ reason, cause }) => failed(reason, cause)))
     }
     return { descriptor, location, read } satisfies RemoteBlob
   })

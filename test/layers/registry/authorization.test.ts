@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
+import { TestClock } from "effect/testing"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { blob, bytesOf, expectContent, in1, serveContent, status } from "../../support/blobServer.ts"
@@ -40,6 +41,60 @@ describe("credentials", () => {
       forget()
       yield* fetchAll
       assert.strictEqual(tokenServer.seen.length, 2)
+    })
+  )
+
+  it.effect("buys a new token when the old one is about to expire, before it is refused", () =>
+    Effect.gen(function* () {
+      const { tokenServer, registry } = yield* tokenRegistry()
+      const fetcher = yield* registryFetcher({ user: Redacted.make("me:secret") })
+      for (const [wait, tokens] of [
+        ["0 seconds", 1],
+        ["290 seconds", 1],
+        ["10 seconds", 2]
+      ] as const) {
+        yield* TestClock.adjust(wait)
+        expectContent(yield* bytesOf(fetcher.fetch(in1(registry.host), blob)))
+        assert.strictEqual(tokenServer.seen.length, tokens)
+      }
+      assert.strictEqual(registry.seen.length, 4)
+    })
+  )
+
+  it.live("exchanges identity tokens, from the Docker configuration and from helpers, by POST", () =>
+    Effect.gen(function* () {
+      const server = yield* faultServer((request, response) => {
+        if (request.headers.authorization === "Bearer bought") return serveContent(request, response)
+        if (request.method !== "POST") {
+          const realm = `Bearer realm="http://${request.headers.host}/token",service="s"`
+          return status(response, 401, { "www-authenticate": realm })
+        }
+        let form = ""
+        request.on("data", (chunk: Buffer) => (form += chunk.toString()))
+        return request.on("end", () =>
+          new URLSearchParams(form).get("refresh_token") === "identity-1"
+            ? response.end(JSON.stringify({ access_token: "bought" }))
+            : status(response, 401)
+        )
+      })
+      const directory = yield* temporaryDirectory
+      const helper = path.join(directory, "docker-credential-identity")
+      const script = `#!/bin/sh\necho '{"ServerURL":"x","Username":"<token>","Secret":"identity-1"}'\n`
+      yield* Effect.promise(() => fs.writeFile(helper, script, { mode: 0o755 }))
+      const before = process.env["PATH"]
+      yield* Effect.acquireRelease(
+        Effect.sync(() => (process.env["PATH"] = `${directory}:${before}`)),
+        () => Effect.sync(() => (process.env["PATH"] = before))
+      )
+      const auth = Buffer.from("00000000-0000-0000-0000-000000000000:").toString("base64")
+      for (const config of [
+        { auths: { [server.host]: { auth, identitytoken: "identity-1" } } },
+        { credHelpers: { [server.host]: "identity" } }
+      ]) {
+        yield* Effect.promise(() => fs.writeFile(path.join(directory, "config.json"), JSON.stringify(config)))
+        const fetcher = yield* registryFetcher({ dockerConfigDirectory: directory })
+        expectContent(yield* bytesOf(fetcher.fetch(in1(server.host), blob)))
+      }
     })
   )
 

@@ -36,6 +36,17 @@ describe("opened blobs", () => {
     })
   )
 
+  it.live("are read by several ranges where one may not be so long", () =>
+    Effect.gen(function* () {
+      const { blob: opened, seen } = yield* open(first(serveContent, breakAfter(30_000)), { rangeBytes: 100_000 })
+      expectContent(yield* bytesOf(opened.read(10_000, 250_000)), 10_000, 260_000)
+      assert.deepStrictEqual(
+        seen.map(({ headers }) => headers.range),
+        ["bytes=0-0", "bytes=10000-109999", "bytes=40000-109999", "bytes=110000-209999", "bytes=210000-259999"]
+      )
+    })
+  )
+
   it.live("are read over connections that are used again", () =>
     Effect.gen(function* () {
       const { blob: opened, connections, seen } = yield* open(serveContent)
