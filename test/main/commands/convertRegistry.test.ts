@@ -17,6 +17,11 @@ import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 const missing = ["docker-registry", "skopeo", "umoci"].filter((program) => !hasProgram(program)).join(", ")
 const small = ["--min-layer-size", "0", "--span-size", "131072"]
 
+const ociSingleLayers = [
+  "sha256:49d90459a20a6869738679f8e8551be7d4a31b27ecb86239e142cef10db613bd",
+  "sha256:f7ad4ccbfe7a51e13c19101df1149e675591be0a3b677c268be5f5228c07beaa"
+]
+
 /** What a standalone conversion of the vector gives: the same, wherever it is done. */
 const convertedDigest = Effect.fnUntraced(function* (vector: string) {
   const output = path.join(yield* temporaryDirectory, "o")
@@ -82,6 +87,26 @@ describe.skipIf(missing !== "")(
       })
     )
 
+    it.live("has layers mounted from the one repository into the other", () =>
+      Effect.gen(function* () {
+        const { host } = yield* dockerRegistry()
+        yield* pushVector("oci-single", host, "app:v1")
+        const [from, to] = [`docker://${host}/app:v1`, `docker://${host}/other:soci`]
+        const { code, stderr } = yield* convertLeavingNothing("--http-trace", ...small, from, to)
+        assert.strictEqual(code, 0, stderr)
+        const requests = decodeURIComponent(stderr).split("\n")
+        for (const layer of ociSingleLayers) {
+          const [fetch, mount] = [`http req GET http://${host}/v2/app/blobs/${layer}`, `mount=${layer}`]
+          assert.strictEqual(requests.filter((line) => line === fetch).length, 1, stderr)
+          assert.isTrue(
+            requests.some((line) => line.includes(mount) && line.includes("from=app")),
+            stderr
+          )
+          assert.isFalse(requests.some((line) => line.includes(`digest=${layer}`)))
+        }
+      })
+    )
+
     it.live("goes between files and registries as well", () =>
       Effect.gen(function* () {
         const { host } = yield* dockerRegistry()
@@ -109,7 +134,7 @@ const bigImage = Effect.fnUntraced(function* (options: Parameters<typeof embedde
 })
 
 describe("soci convert from registry to registry, with an eye on the registry", () => {
-  it.live("reads each layer once, and sends none where the registry has it", () =>
+  it.live("reads each layer once, and sends none that the registry has", () =>
     Effect.gen(function* () {
       const { host, stats } = yield* bigImage()
       const before = yield* stats
