@@ -5,6 +5,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { zstdCompressSync } from "node:zlib"
+import * as ContentStoreLayout from "../../../src/layers/ContentStoreLayout.ts"
 import { openStandaloneInput } from "../../../src/layers/standalone/openStandaloneInput.ts"
 import { writeArchive } from "../../../src/layers/standalone/writeArchive.ts"
 import { writeLayoutDirectory } from "../../../src/layers/standalone/writeLayoutDirectory.ts"
@@ -16,6 +17,7 @@ import { digestOf } from "../../../src/streams/verify.ts"
 import { json, noise } from "../../support/content.ts"
 import { caseOf, vectorFile } from "../../support/indexVectors.ts"
 import { convertStandalone } from "../../support/standaloneConversion.ts"
+import { imageIndex, push } from "../../support/layoutStore.ts"
 import { tarOf } from "../../support/tarArchive.ts"
 import { temporaryDirectory } from "../../support/temporaryDirectory.ts"
 
@@ -142,6 +144,36 @@ describe("the input of a standalone conversion", () => {
   )
 })
 
+describe("the scratch directory of a standalone conversion", () => {
+  it.live("is beside the output where the system has no temporary directory", () =>
+    Effect.gen(function* () {
+      const fallbackDirectory = yield* temporaryDirectory
+      const earlier = process.env["TMPDIR"]
+      const input = vectorFile(`${name}/input`)
+      const scratch = yield* Effect.acquireUseRelease(
+        Effect.sync(() => (process.env["TMPDIR"] = path.join(fallbackDirectory, "missing"))),
+        () =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              assert.include(
+                (yield* Effect.flip(openStandaloneInput(input))).message,
+                "failed to create temporary directory"
+              )
+              return (yield* openStandaloneInput(input, { fallbackDirectory })).scratch
+            })
+          ),
+        () =>
+          Effect.sync(() => {
+            if (earlier === undefined) delete process.env["TMPDIR"]
+            else process.env["TMPDIR"] = earlier
+          })
+      )
+      assert.strictEqual(path.dirname(scratch), fallbackDirectory)
+      assert.isFalse(existsSync(scratch))
+    })
+  )
+})
+
 describe("the output of a standalone conversion", () => {
   it.live("may be the input, as a directory and as an archive", () =>
     Effect.gen(function* () {
@@ -237,6 +269,21 @@ describe("the output of a standalone conversion", () => {
       yield* writeArchive(store, converted, link)
       assert.isTrue((yield* Effect.promise(() => fs.lstat(link))).isSymbolicLink())
       assert.strictEqual(digestOf(readFileSync(target)), runOf(name).archiveSha256)
+    })
+  )
+
+  it.live("is refused for indexes within indexes without end", () =>
+    Effect.gen(function* () {
+      const store = yield* ContentStoreLayout.open({ root: yield* temporaryDirectory })
+      let inner = imageIndex([])
+      yield* push(store, inner)
+      for (let depth = 0; depth < 9; depth++) {
+        inner = imageIndex([inner])
+        yield* push(store, inner)
+      }
+      const output = path.join(yield* temporaryDirectory, "out.tar")
+      const error = yield* Effect.flip(writeArchive(store, inner.descriptor, output))
+      assert.include(error.message, "nested more than 8 deep")
     })
   )
 
