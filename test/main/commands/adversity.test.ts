@@ -152,6 +152,40 @@ describe.skipIf(missingForContainerd !== "")(`soci in adversity${why}`, () => {
     )
   }
 
+  it.live("is killed while it converts, and the next run gives the whole image", () =>
+    Effect.gen(function* () {
+      const { daemon, image, root, soci } = yield* sociOnContainerd("multi-attestation")
+      const converted = "registry.test/converted:v1"
+      const args = [
+        "convert",
+        "--all-platforms",
+        ...small,
+        image,
+        converted,
+        "--root",
+        root,
+        "--address",
+        daemon.address
+      ]
+      for (let millis = 300; millis <= 800; millis += 125) {
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const { child, ended } = yield* startSoci(args)
+            yield* Effect.sleep(millis)
+            child.kill("SIGKILL")
+            yield* ended
+          })
+        )
+        yield* daemon.collectGarbage
+      }
+      assert.strictEqual((yield* soci(...args)).code, 0)
+      yield* daemon.ctr("images", "rm", image)
+      yield* daemon.collectGarbage
+      const exported = path.join(yield* temporaryDirectory, "image.tar")
+      yield* daemon.ctr("images", "export", "--all-platforms", exported, converted)
+    })
+  )
+
   it.live("says which content of an image is missing", () =>
     Effect.gen(function* () {
       const { daemon, image, soci } = yield* sociOnContainerd("multi-attestation")

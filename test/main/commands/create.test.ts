@@ -161,6 +161,43 @@ describe.skipIf(missingForContainerd !== "")(`soci create${why}`, () => {
     })
   )
 
+  it.live(
+    "makes prefetch artifacts for files of flags and lists, warns of those that are nowhere, and keeps them",
+    () =>
+      Effect.gen(function* () {
+        const { daemon, image, root, soci, content } = yield* sociOnContainerd("multi-attestation")
+        yield* soci("create", image, ...small, "-p", "linux/amd64")
+        const [layer, ztoc = ""] = (layers[1] ?? "").replace("layer ", "").split(" -> ztoc ")
+        const info: { readonly files: ReadonlyArray<{ readonly filename: string; readonly type: string }> } =
+          JSON.parse((yield* soci("ztoc", "info", ztoc)).stdout)
+        const file = info.files.find(({ type }) => type === "reg")?.filename ?? ""
+        const list = path.join(root, "list.json")
+        yield* Effect.promise(() => fs.writeFile(list, JSON.stringify([` /${file} `, "", "no/where"])))
+        const ended = yield* soci(
+          "create",
+          image,
+          ...small,
+          "--prefetch-file",
+          "no/such,",
+          "--prefetch-files-json",
+          list
+        )
+        assert.strictEqual(ended.code, 0, ended.stderr)
+        const [, digest = ""] = /^Created prefetch artifact for layer sha256:\w+: (\S+)$/m.exec(ended.stdout) ?? []
+        assert.include(ended.stdout, `Created prefetch artifact for layer ${layer}: ${digest}\n`)
+        const warnings = ended.stderr.split("\n").filter((line) => line.includes("level=warning"))
+        assert.deepStrictEqual(
+          warnings.map((line) => line.replace(/^time="[^"]+" /, "")),
+          ["no/such", "no/where"].map((name) => `level=warning msg="prefetch file ${name} not found in any layer"`)
+        )
+        yield* daemon.collectGarbage
+        assert.include(yield* content, digest)
+        const listed = yield* soci("prefetch", "list")
+        assert.include(listed.stdout, `${digest}    ${layer}    `)
+        assert.include((yield* soci("prefetch", "info", digest)).stdout, `Layer Digest:  ${layer}\n`)
+      })
+  )
+
   it.live("believes who says what a single manifest is for, as the reference does", () =>
     Effect.gen(function* () {
       const { image, soci } = yield* sociOnContainerd("oci-single")
