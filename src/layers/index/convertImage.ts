@@ -6,7 +6,6 @@
  * rewritten (section 14, rows 1 and 2).
  */
 import { Effect, Schema, Stream } from "effect"
-import type { PlatformManifest } from "../../services/ArtifactSource.ts"
 import type { ArtifactsDb } from "../../services/ArtifactsDb.ts"
 import type { ContentStore } from "../../services/ContentStore.ts"
 import { type Annotations, type Descriptor, Digest, type Platform } from "../../services/Descriptor.ts"
@@ -22,18 +21,13 @@ import {
 } from "../../services/IndexBuilder.ts"
 import { formatImageName } from "../../services/ImageName.ts"
 import type { SourceImage } from "../../services/ImageSource.ts"
-import { isIndexType, isManifestType, MediaType } from "../../services/MediaType.ts"
+import { isManifestType, MediaType } from "../../services/MediaType.ts"
 import { SociAnnotation } from "../../services/SociIndex.ts"
-import {
-  decodeImageConfig,
-  decodeImageIndex,
-  decodeManifest,
-  encodeImageIndex,
-  encodeManifest
-} from "../../streams/codec/imageDocuments.ts"
-import { dedupePlatforms, formatPlatform, matchesPlatform, normalizePlatform } from "../../streams/codec/platform.ts"
+import { decodeManifest, encodeImageIndex, encodeManifest } from "../../streams/codec/imageDocuments.ts"
+import { dedupePlatforms, formatPlatform, matchesPlatform } from "../../streams/codec/platform.ts"
 import { hostPlatform } from "../hostPlatform.ts"
 import { indexRow } from "./artifactRows.ts"
+import { findManifest, isSociIndex, startIndex } from "./conversionStart.ts"
 import { describeContent } from "./describeContent.ts"
 import { makeGcLabels } from "./gcLabels.ts"
 
@@ -44,8 +38,6 @@ const isDigest = Schema.is(Digest)
 const isAttestation = ({ platform, annotations }: Descriptor): boolean =>
   annotations?.["vnd.docker.reference.type"] !== undefined ||
   (platform?.os === "unknown" && platform.architecture === "unknown")
-
-const isSociIndex = ({ artifactType }: Descriptor): boolean => artifactType === MediaType.sociIndexV2
 
 export const convertImage =
   (
@@ -79,52 +71,6 @@ export const convertImage =
       if (options.gcRootLabel) yield* labels.root(descriptor.digest)
       return { descriptor, indexes }
     })
-
-/** The image as an index: itself, or one around its only manifest, which then gets the platform of its configuration. */
-const startIndex = Effect.fnUntraced(function* (image: SourceImage) {
-  const { target } = image
-  const bytes = yield* image.readDocument(target)
-  if (isIndexType(target.mediaType)) return yield* Effect.fromResult(decodeImageIndex(bytes, target.digest))
-  if (!isManifestType(target.mediaType)) {
-    const reason = `unexpected media type ${target.mediaType} for ${target.digest}: not found`
-    return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
-  }
-  const manifest = yield* Effect.fromResult(decodeManifest(bytes, target.digest))
-  const config = yield* Effect.fromResult(
-    decodeImageConfig(yield* image.readDocument(manifest.config), manifest.config.digest)
-  )
-  const { os = "", architecture = "", variant } = config
-  const platform = normalizePlatform({ os, architecture, ...(variant ? { variant } : {}) }, hostPlatform)
-  const index: ImageIndex = {
-    schemaVersion: 2,
-    mediaType: MediaType.ociIndex,
-    manifests: [{ ...target, platform }]
-  }
-  return index
-})
-
-/** The manifest of a platform: the first one listed that matches. */
-const findManifest = Effect.fnUntraced(function* (image: SourceImage, start: ImageIndex, platform: Platform) {
-  for (const descriptor of start.manifests ?? []) {
-    if (isSociIndex(descriptor)) continue
-    if (!descriptor.platform) {
-      const reason = "manifest should have proper platform"
-      return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
-    }
-    if (!matchesPlatform(platform, descriptor.platform, hostPlatform)) continue
-    if (!isManifestType(descriptor.mediaType)) {
-      return yield* new ConversionRefused({
-        image: formatImageName(image.name),
-        reason: `its entry for ${formatPlatform(platform)} is no manifest but ${descriptor.mediaType}`
-      })
-    }
-    const manifest = yield* Effect.fromResult(decodeManifest(yield* image.readDocument(descriptor), descriptor.digest))
-    const found: PlatformManifest = { descriptor, manifest }
-    return found
-  }
-  const reason = `image manifest for ${formatPlatform(platform)}: not found`
-  return yield* new ConversionRefused({ image: formatImageName(image.name), reason })
-})
 
 const buildIndexes = Effect.fnUntraced(function* (
   image: SourceImage,

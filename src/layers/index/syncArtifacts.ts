@@ -131,76 +131,90 @@ export const syncArtifacts = Effect.fn("syncArtifacts")(function* (
   return synced
 })
 
+/** One run, and what it has found up to now. */
+interface Sync {
+  readonly db: Db
+  readonly store: Store
+  /** Where images may be. */
+  readonly stores: ReadonlyArray<Store>
+  readonly added: Set<Digest>
+  readonly skipped: Array<SyncedArtifacts["skipped"][number]>
+  readonly uses: Array<IndexUse>
+  /** Indexes v2; without a row until an image is found that has them. */
+  readonly ofImages: Map<Digest, SociIndexDocument>
+}
+
 const addArtifacts = Effect.fnUntraced(function* (db: Db, store: Store, subjectStore: Store) {
   const stores = store === subjectStore ? [store] : [subjectStore, store]
-  const added = new Set<Digest>()
-  const skipped: Array<SyncedArtifacts["skipped"][number]> = []
-  const uses: Array<IndexUse> = []
-  /** Indexes of images, by their digests; without a row until an image is found that has them. */
-  const withoutImage = new Map<Digest, SociIndexDocument>()
+  const sync: Sync = { db, store, stores, added: new Set(), skipped: [], uses: [], ofImages: new Map() }
+  for (const one of stores) {
+    yield* Stream.runForEach(sociDocuments(one), (document) => {
+      if (document._tag === "SociIndex") return one === store ? seeIndex(sync, document) : Effect.void
+      return Effect.sync(() => void (sync.uses.length < maxUses && sync.uses.push(...usesIn(document))))
+    })
+  }
+  yield* placeIndexes(sync)
+  return { added: [...sync.added], skipped: sync.skipped }
+})
 
-  const skip = Effect.fnUntraced(function* (digest: Digest, reason: string) {
-    skipped.push({ digest, reason })
-    yield* Effect.logWarning(`left out of the artifacts data base: SOCI index ${digest}: ${reason}`)
-  })
+const skip = ({ skipped }: Sync, digest: Digest, reason: string) => {
+  skipped.push({ digest, reason })
+  return Effect.logWarning(`left out of the artifacts data base: SOCI index ${digest}: ${reason}`)
+}
 
-  const addIndex = Effect.fnUntraced(function* (document: SociIndexDocument, use: Omit<IndexUse, "index">) {
-    const { version, blob } = document
-    const subject = document.manifest.subject
-    const image = subject ?? (yield* describe(stores, use.manifest))
-    const platform = use.platform ? Effect.succeed(use.platform) : platformOf(stores, image)
-    yield* Effect.matchEffect(platform, {
-      onFailure: (error) => (isStoreFailure(error) ? Effect.fail(error) : skip(blob.digest, causeMessage(error))),
-      onSuccess: Effect.fnUntraced(function* (of) {
-        yield* db.write(yield* indexRow(blob, { version, manifest: use.manifest, image: use.image, platform: of }))
-        yield* addBlobs(db, store, document)
-        added.add(blob.digest)
-      })
+const seeIndex = Effect.fnUntraced(function* (sync: Sync, document: SociIndexDocument) {
+  const { db, store } = sync
+  const { digest } = document.blob
+  const flaw = flawOf(document)
+  if (flaw !== undefined) return yield* skip(sync, digest, flaw)
+  const isKnown = Option.isSome(yield* rowOf(db, digest))
+  if (isKnown) yield* addBlobs(db, store, document)
+  const { subject } = document.manifest
+  if (document.version === "v2") sync.ofImages.set(digest, document)
+  else if (subject !== undefined && !isKnown) {
+    yield* addIndex(sync, document, { manifest: subject.digest, image: subject.digest, platform: undefined })
+  }
+})
+
+const addIndex = Effect.fnUntraced(function* (
+  sync: Sync,
+  document: SociIndexDocument,
+  { manifest, image, platform }: Omit<IndexUse, "index">
+) {
+  const { db, store, stores } = sync
+  const { version, blob } = document
+  const subject = document.manifest.subject ?? (yield* describe(stores, manifest))
+  yield* Effect.matchEffect(platform === undefined ? platformOf(stores, subject) : Effect.succeed(platform), {
+    onFailure: (error) => (isStoreFailure(error) ? Effect.fail(error) : skip(sync, blob.digest, causeMessage(error))),
+    onSuccess: Effect.fnUntraced(function* (of) {
+      yield* db.write(yield* indexRow(blob, { version, manifest, image, platform: of }))
+      yield* addBlobs(db, store, document)
+      sync.added.add(blob.digest)
     })
   })
+})
 
-  const see = Effect.fnUntraced(function* (document: SociDocument, isIndexStore: boolean) {
-    if (document._tag !== "SociIndex") {
-      if (uses.length < maxUses) uses.push(...usesIn(document))
-      return
-    }
-    if (!isIndexStore) return
-    const { digest } = document.blob
-    const flaw = flawOf(document)
-    if (flaw !== undefined) return yield* skip(digest, flaw)
-    if (Option.isSome(yield* rowOf(db, digest))) yield* addBlobs(db, store, document)
-    const subject = document.manifest.subject
-    if (document.version === "v2") withoutImage.set(digest, document)
-    else if (subject && Option.isNone(yield* rowOf(db, digest))) {
-      yield* addIndex(document, { manifest: subject.digest, image: subject.digest, platform: undefined })
-    }
-  })
-
-  for (const one of stores) yield* Stream.runForEach(sociDocuments(one), (document) => see(document, one === store))
-
+/** Gives each index v2 to the images that name it. */
+const placeIndexes = Effect.fnUntraced(function* (sync: Sync) {
+  const { db, uses, ofImages } = sync
   // An image index says more than the manifest it lists.
   const listed = new Set(uses.filter(({ platform }) => platform).map(({ index, manifest }) => `${index} ${manifest}`))
   for (const use of uses) {
-    const document = withoutImage.get(use.index)
+    const document = ofImages.get(use.index)
     if (document === undefined || (!use.platform && listed.has(`${use.index} ${use.manifest}`))) continue
     if (Option.isNone(yield* rowOf(db, use.index))) {
-      yield* addIndex(document, use)
+      yield* addIndex(sync, document, use)
       continue
     }
     const known = yield* db.indexesOfImage(use.image)
     if (known.some(({ digest }) => digest === use.index)) continue
-    yield* Effect.catchTag(
-      db.moveIndex(use.index, { originalDigest: use.manifest, imageDigest: use.image }),
-      "ArtifactNotFound",
-      () => Effect.void
-    )
+    const to = { originalDigest: use.manifest, imageDigest: use.image }
+    yield* Effect.catchTag(db.moveIndex(use.index, to), "ArtifactNotFound", () => Effect.void)
   }
-  for (const digest of withoutImage.keys()) {
-    if (Option.isNone(yield* rowOf(db, digest)) && !skipped.some((one) => one.digest === digest)) {
-      yield* skip(digest, "no image names it")
-    }
+  for (const digest of ofImages.keys()) {
+    const isSkipped = sync.skipped.some((one) => one.digest === digest)
+    if (!isSkipped && Option.isNone(yield* rowOf(db, digest))) yield* skip(sync, digest, "no image names it")
   }
-  return { added: [...added], skipped }
 })
 
 /** The descriptor of a manifest of which only the digest is known. */
