@@ -102,8 +102,8 @@ export class RegistryFetcher extends Context.Service<
     exists(repository: Repository, descriptor: Descriptor): Effect.Effect<boolean, RegistryError>
 
     /**
-     * Uploads a blob unless the registry has it. `content` may be run again when an upload is retried. Of pushes of the same blob to the
-     * same place at the same time, one uploads it; the others wait.
+     * Uploads a blob unless the registry has it. `content` may be run again when an upload is retried. Of pushes of the
+     * same blob to the same place at the same time, one uploads it; the others wait.
      */
     push<E>(
       repository: Repository,
@@ -113,8 +113,8 @@ export class RegistryFetcher extends Context.Service<
     ): Effect.Effect<PushOutcome, RegistryError | E>
 
     /**
-     * Uploads a manifest or index under its digest or a tag. A manifest with a subject is entered into the referrers tag
-     * (distribution-spec, "Referrers Tag Schema") where the registry has no referrers API.
+     * Uploads a manifest or index under its digest or a tag. A manifest with a subject is entered into the referrers
+     * tag (distribution-spec, "Referrers Tag Schema") where the registry has no referrers API.
      */
     pushManifest(
       repository: Repository,

@@ -1,5 +1,6 @@
 /**
- * What an embedded registry does wrong when it is told to: so that clients can be shown what networks and servers do to them.
+ * What an embedded registry does wrong when it is told to: so that clients can be shown what networks and servers do to
+ * them.
  */
 import { NodeHttpServerRequest } from "@effect/platform-node"
 import { Context, type Duration, Effect, Stream } from "effect"
@@ -28,7 +29,9 @@ export type Fault =
   | { readonly _tag: "Redirect"; readonly origin: string; readonly query?: string }
   | { readonly _tag: "NoDigestHeader" }
 
-/** When a fault happens: for requests of this kind, from the `after`-th one on (counted from 0), as often as `times`. */
+/**
+ * When a fault happens: for requests of this kind, from the `after`-th one on (counted from 0), as often as `times`.
+ */
 export interface FaultRule {
   readonly fault: Fault
   readonly method?: string

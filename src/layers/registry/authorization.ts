@@ -1,6 +1,6 @@
 /**
- * What registries want to see before they answer: nothing, a name and password, or a token. What a registry asked for once is sent
- * along from then on. Any number of requests that need the same token share one token request.
+ * What registries want to see before they answer: nothing, a name and password, or a token. What a registry asked for
+ * once is sent along from then on. Any number of requests that need the same token share one token request.
  */
 import { Clock, Effect, Fiber, FiberMap, Option, Redacted } from "effect"
 import type { Repository } from "../../services/RegistryFetcher.ts"

@@ -1,6 +1,7 @@
 /**
- * Where a blob really is: at the registry or one of its mirrors, or at the URL that one redirects to. That URL is used directly, and asked
- * for again when it no longer lets us in (signed URLs expire). Where one place fails, the next is taken.
+ * Where a blob really is: at the registry or one of its mirrors, or at the URL that one redirects to. That URL is used
+ * directly, and asked for again when it no longer lets us in (signed URLs expire). Where one place fails, the next is
+ * taken.
  */
 import { Effect, Semaphore } from "effect"
 import type { Descriptor } from "../../services/Descriptor.ts"
@@ -67,10 +68,12 @@ const asExchangeFailed = (error: ExchangeFailed | RegistryError): ExchangeFailed
 /** A failure that is repeated at once, at another place. */
 export const elsewhere = (reason: string) => new ExchangeFailed({ reason, transient: true, retryAfterMillis: 0 })
 
-/** An answer, and what to do if it turns out to be of no use: the next one comes from elsewhere, if there is an elsewhere. */
 export interface BlobAnswer {
   readonly exchange: Exchange
-  readonly avoid: Effect.Effect<boolean>
+  /** The answer is of no use: the next one comes from elsewhere. Whether there is an elsewhere. */
+  readonly leave: Effect.Effect<boolean>
+  /** The answer will do, but one from elsewhere would be better. */
+  readonly preferOther: Effect.Effect<void>
 }
 
 /** Finds the place of a blob, and gives a way to ask there for the bytes [start, end). */
@@ -120,19 +123,35 @@ export const openBlobPlace = Effect.fnUntraced(function* (client: RegistryClient
       ? askEndpoint(client, from.endpoint, purpose, start, end)
       : client.requestUrl(from.endpoint, { method: "GET", url: from.url, headers: rangeHeader(start, end) })
 
-  /** Leaves a place; whether there is another. */
-  const leave = (from: Place) =>
+  /** Whether there are servers that did not fail us; `from` did. */
+  const hasOthers = (from: Place) =>
     Effect.map(
       Effect.orElseSucceed(client.endpoints(host, "pull"), () => []),
       (endpoints) => {
         avoided.add(from.endpoint.authority)
-        const others = endpoints.some(({ authority }) => !avoided.has(authority))
-        if (others && place === from) place = undefined
-        return others
+        return endpoints.some(({ authority }) => !avoided.has(authority))
       }
     )
 
-  const answer = (exchange: Exchange, at: Place): BlobAnswer => ({ exchange, avoid: leave(at) })
+  const leave = (from: Place) =>
+    Effect.map(hasOthers(from), (others) => {
+      // Where all have failed, the next attempt begins with the first of them; a single one keeps its place.
+      const single = avoided.size === 1 && !others
+      if (!others) avoided.clear()
+      if (!single && place === from) place = undefined
+      return others
+    })
+
+  const preferOther = (from: Place) =>
+    Effect.map(hasOthers(from), (others) => {
+      if (others && place === from) place = undefined
+    })
+
+  const answer = (exchange: Exchange, at: Place): BlobAnswer => ({
+    exchange,
+    leave: leave(at),
+    preferOther: preferOther(at)
+  })
 
   return Effect.fnUntraced(function* (start: number, end: number) {
     const from = place ?? (yield* findAgain(undefined))

@@ -1,5 +1,6 @@
 /**
- * The header WWW-Authenticate (RFC 9110, 11.6.1; distribution-spec, "Token Authentication"): what a registry wants to see.
+ * The header WWW-Authenticate (RFC 9110, 11.6.1; distribution-spec, "Token Authentication"): what a registry wants to
+ * see.
  */
 export interface BearerChallenge {
   readonly scheme: "bearer"

@@ -1,5 +1,6 @@
 /**
- * Keeps what a request held of secrets out of what its server says: servers repeat what they were sent, in messages that end in logs.
+ * Keeps what a request held of secrets out of what its server says: servers repeat what they were sent, in messages
+ * that end in logs.
  */
 import { isHarmless } from "./exchangeLog.ts"
 

@@ -1,6 +1,6 @@
 /**
- * What part of a blob an answer holds (RFC 9110, 14.4), compared with what was asked for: a server that answers with another
- * part must not pass for one that answered with ours.
+ * What part of a blob an answer holds (RFC 9110, 14.4), compared with what was asked for: a server that answers with
+ * another part must not pass for one that answered with ours.
  */
 import { Effect, Stream } from "effect"
 import { drain, type Exchange, shownUrl } from "./exchange.ts"
@@ -65,8 +65,8 @@ export const take =
     })
 
 /**
- * The body of a partial answer. One that says how long it is is read to its end, so that its connection can be used again; to
- * stop at the last byte would look like giving up.
+ * The body of a partial answer. One that says how long it is is read to its end, so that its connection can be used
+ * again; to stop at the last byte would look like giving up.
  */
 const partOf = (exchange: Exchange, length: number): Stream.Stream<Uint8Array, ExchangeFailed> => {
   const declared = Number(exchange.headers["content-length"] ?? Number.POSITIVE_INFINITY)

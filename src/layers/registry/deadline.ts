@@ -1,5 +1,6 @@
 /**
- * Ends operations that take too long, however lively they are: a server that sends a byte now and then must not hold anybody for ever.
+ * Ends operations that take too long, however lively they are: a server that sends a byte now and then must not hold
+ * anybody for ever.
  */
 import { Clock, Duration, Effect, Stream } from "effect"
 import type { RegistryFailed } from "../../services/RegistryFetcher.ts"
@@ -21,7 +22,9 @@ export const withDeadline =
     })
   }
 
-/** As `withDeadline`; only the time that is spent waiting for the stream counts, not what its consumer does in between. */
+/**
+ * As `withDeadline`; only the time that is spent waiting for the stream counts, not what its consumer does in between.
+ */
 export const streamWithDeadline =
   (settings: RegistrySettings, bytes: number) =>
   <A, E, R>(stream: Stream.Stream<A, E, R>): Stream.Stream<A, E | ExchangeFailed, R> => {

@@ -1,6 +1,6 @@
 /**
- * Requests to one server of a registry: authorized and redirected. A credential goes to the server it is for and to no other origin,
- * whatever redirects and locations say; so do the headers of its configuration.
+ * Requests to one server of a registry: authorized and redirected. A credential goes to the server it is for and to no
+ * other origin, whatever redirects and locations say; so do the headers of its configuration.
  */
 import { Effect, Redacted, type Scope, Stream } from "effect"
 import type { Audience, Authorization } from "./authorization.ts"
@@ -89,7 +89,7 @@ const locationOf = (exchange: Exchange, endpoint: FoundEndpoint): Effect.Effect<
     ? Effect.succeed(url.href)
     : Effect.fail(
         new ExchangeFailed({
-          reason: `${shownUrl(exchange.url)} redirects to ${url === null ? "nowhere" : shownUrl(url.href)}, which is not safe`,
+          reason: `${shownUrl(exchange.url)} redirects to ${url ? shownUrl(url.href) : "nowhere"}, which is not safe`,
           transient: false
         })
       )

@@ -1,5 +1,6 @@
 /**
- * The servers to ask for a host at this moment: as configured, looked up again from time to time, without mirrors that failed just now.
+ * The servers to ask for a host at this moment: as configured, looked up again from time to time, without mirrors that
+ * failed just now.
  */
 import { Clock, Effect } from "effect"
 import { ExchangeFailed } from "./exchangeFailed.ts"
@@ -55,7 +56,9 @@ export const makeEndpoints = ({ hosts, hostsTimeToLiveMillis }: RegistrySettings
         const reason = `no server of ${host} may be used to ${capability}, says its configuration`
         return yield* new ExchangeFailed({ reason, transient: false })
       }
-      const awake = able.slice(0, -1).filter(({ authority }) => (resting.get(authority) ?? 0) <= now)
+      // Where an upload goes does not change from one request to the next.
+      const isAwake = ({ authority }: RegistryEndpoint) => capability === "push" || (resting.get(authority) ?? 0) <= now
+      const awake = able.slice(0, -1).filter(isAwake)
       const [first = last, ...more] = awake
       return awake.length === 0 ? [last] : [first, ...more, last]
     }),

@@ -1,6 +1,6 @@
 /**
- * One HTTP request and its answer, bounded: a connection, a head and chunks that come in time, and no more requests to a host
- * at once than are allowed. No redirect is followed here, nothing is repeated and no status is judged.
+ * One HTTP request and its answer, bounded: a connection, a head and chunks that come in time, and no more requests to
+ * a host at once than are allowed. No redirect is followed here, nothing is repeated and no status is judged.
  */
 import { NodeHttpClient } from "@effect/platform-node"
 import { Duration, Effect, type Scope, Stream } from "effect"
@@ -81,13 +81,16 @@ const bodyOf = (upload: Upload, move: Effect.Effect<unknown>) =>
   )
 
 /**
- * Answers that have no body, whatever their heads say. Read to its end, an answer lets its connection be used again; closed unread,
- * it takes the connection along.
+ * Answers that have no body, whatever their heads say. Read to its end, an answer lets its connection be used again;
+ * closed unread, it takes the connection along.
  */
 const hasNoBody = (method: string, status: number, length: string | undefined): boolean =>
   method === "HEAD" || status === 204 || status === 304 || length === "0"
 
-/** Undici would close a connection after each HEAD, for servers that send a body then: they get an error with the next request. */
+/**
+ * Undici would close a connection after each HEAD, for servers that send a body then: they get an error with the next
+ * request.
+ */
 const keepConnection = Effect.provideService(NodeHttpClient.UndiciOptions, { reset: false })
 
 const requestOf = ({ method, url, headers, bytes, upload }: ExchangeRequest, move: Effect.Effect<unknown>) =>

@@ -1,5 +1,6 @@
 /**
- * What goes over the wire, for those who want to see it: URLs without what they may hold of secrets, headers without credentials.
+ * What goes over the wire, for those who want to see it: URLs without what they may hold of secrets, headers without
+ * credentials.
  */
 import type { Effect } from "effect"
 import { STATUS_CODES } from "node:http"

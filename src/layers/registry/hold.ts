@@ -10,8 +10,8 @@ export interface Held<A> {
 }
 
 /**
- * Runs an attempt whose resources are released at once if it fails, and by the surrounding scope or by hand if not: a request
- * that is over must not hold a place that the next one waits for.
+ * Runs an attempt whose resources are released at once if it fails, and by the surrounding scope or by hand if not: a
+ * request that is over must not hold a place that the next one waits for.
  */
 export const hold = <A, E, R>(
   attempt: Effect.Effect<A, E, R>

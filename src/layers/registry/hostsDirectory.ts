@@ -1,6 +1,7 @@
 /**
- * A directory of host configurations: `<root>/<host>/hosts.toml` as containerd reads it (docs/hosts.md), and the `*.crt`, `*.cert` and
- * `*.key` files that Docker reads, where there is no such file. `<root>/_default` is for hosts without a directory of their own.
+ * A directory of host configurations: `<root>/<host>/hosts.toml` as containerd reads it (docs/hosts.md), and the
+ * `*.crt`, `*.cert` and `*.key` files that Docker reads, where there is no such file. `<root>/_default` is for hosts
+ * without a directory of their own.
  */
 import { Effect, Result } from "effect"
 import * as fs from "node:fs/promises"

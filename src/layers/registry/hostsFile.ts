@@ -1,5 +1,6 @@
 /**
- * The file `hosts.toml` of a host (containerd, docs/hosts.md): which servers answer for it, in which order, and how they are spoken to.
+ * The file `hosts.toml` of a host (containerd, docs/hosts.md): which servers answer for it, in which order, and how
+ * they are spoken to.
  */
 import { Result, Schema } from "effect"
 import { parse } from "effect/encoding/Toml"
@@ -104,7 +105,10 @@ const entryOf = (key: string, server: string | undefined, isServer: boolean, tab
     } satisfies HostEntry
   })
 
-/** The servers of the file in the order in which they are asked; the host's own is the last. The error says what is wrong where. */
+/**
+ * The servers of the file in the order in which they are asked; the host's own is the last. The error says what is
+ * wrong where.
+ */
 export const parseHostsFile = (text: string): Result.Result<ReadonlyArray<HostEntry>, string> =>
   Result.gen(function* () {
     const parsed = yield* Result.mapError(parse(text), ({ message }) => message)

@@ -1,6 +1,6 @@
 /**
- * What mirrors send is believed no more than what registries send, and matters less: where it is wrong or breaks off, the next server is
- * asked.
+ * What mirrors send is believed no more than what registries send, and matters less: where it is wrong or breaks off,
+ * the next server is asked.
  */
 import { Effect, Stream } from "effect"
 import type { RegistryExchange } from "./endpointClient.ts"

@@ -51,7 +51,8 @@ const refusedCertificate =
   /^ERR_SSL_(?:SSLV3|TLSV1|TLSV13)_ALERT_(?:CERTIFICATE|BAD_CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERT|ACCESS)/
 
 const noTls =
-  "http: server gave HTTP response to HTTPS client (it does not speak TLS). If that is intended, give --plain-http, or http:// in its hosts.toml"
+  "http: server gave HTTP response to HTTPS client (it does not speak TLS). " +
+  "If that is intended, give --plain-http, or http:// in its hosts.toml"
 
 /** OpenSSL's verdicts on certificates (verify(1)) and Node's on their names. */
 const certificate = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|CRL_|HOSTNAME_)/
@@ -83,7 +84,9 @@ export const describeFailure = (failure: unknown): NetworkFailure => {
   }
   if (certificate.test(code)) {
     return {
-      reason: `the certificate of the server is not trusted (${code}: ${cause.message}); give --tlscacert, or ca in its hosts.toml`,
+      reason:
+        `the certificate of the server is not trusted (${code}: ${cause.message}); ` +
+        "give --tlscacert, or ca in its hosts.toml",
       transient: false,
       cause
     }

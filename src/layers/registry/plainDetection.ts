@@ -1,6 +1,6 @@
 /**
- * Finds out whether a server on this machine speaks TLS: registries for development mostly do not, and nobody wants to say so each time.
- * Only a server that answers a TLS greeting with something else is spoken to in plain text.
+ * Finds out whether a server on this machine speaks TLS: registries for development mostly do not, and nobody wants to
+ * say so each time. Only a server that answers a TLS greeting with something else is spoken to in plain text.
  */
 import { Effect, Fiber, FiberMap, Option } from "effect"
 import { connect } from "node:tls"
@@ -11,7 +11,10 @@ import type { RegistryEndpoint } from "./registryEndpoint.ts"
 
 type Scheme = "http" | "https"
 
-/** Some servers wait for the end of a line before they complain; the next greeting has other random bytes, mostly with one. */
+/**
+ * Some servers wait for the end of a line before they complain; the next greeting has other random bytes, mostly with
+ * one.
+ */
 const attempts = 3
 const answerTimeout = "1 second"
 

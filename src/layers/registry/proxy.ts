@@ -1,6 +1,6 @@
 /**
- * Which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, as Go's programs read them. This machine is
- * never asked for through a proxy, unless that is wanted.
+ * Which proxy a request goes through: HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in either case, as Go's programs read them.
+ * This machine is never asked for through a proxy, unless that is wanted.
  */
 import { BlockList, isIP } from "node:net"
 import { isLoopback } from "./registryEndpoint.ts"
@@ -8,7 +8,10 @@ import { isLoopback } from "./registryEndpoint.ts"
 export interface ProxySettings {
   readonly http: string | undefined
   readonly https: string | undefined
-  /** Hosts asked directly: names with all below them, addresses, address ranges, each with or without a port; `*` for all. */
+  /**
+   * Hosts asked directly: names with all below them, addresses, address ranges, each with or without a port; `*` for
+   * all.
+   */
   readonly none: ReadonlyArray<string>
   /** Whether requests to this machine go through a proxy too. */
   readonly loopback: boolean

@@ -92,8 +92,8 @@ class SourceFailed<E> {
 const unreadable = () => new ExchangeFailed({ reason: "its content could not be read", transient: false })
 
 /**
- * The content as uploads read it, and what came of reading it: a request would tell of a failing source as of a broken connection, so it is
- * remembered on the side.
+ * The content as uploads read it, and what came of reading it: a request would tell of a failing source as of a broken
+ * connection, so it is remembered on the side.
  */
 const watched = Effect.fnUntraced(function* <E>(content: Stream.Stream<Uint8Array, E>, descriptor: Descriptor) {
   const failure = yield* Ref.make(Option.none<SourceFailed<E> | ExchangeFailed>())

@@ -88,7 +88,8 @@ export const makeReferrers = (client: RegistryClient): RegistryFetcher["Service"
     })
     const listing = Effect.gen(function* () {
       const endpoints = yield* client.endpoints(repository.host, "resolve")
-      // A mirror may not know what was pushed to the registry since: only the last server's word is taken for that there is nothing.
+      // A mirror may not know what was pushed to the registry since: only the last server's word is taken for that
+      // there is nothing.
       for (const mirror of endpoints.slice(0, -1)) {
         const found = yield* Effect.result(listAt(mirror))
         if (Result.isFailure(found)) yield* client.avoid(mirror)

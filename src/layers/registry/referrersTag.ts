@@ -1,5 +1,6 @@
 /**
- * The tag under which referrers are listed where a registry has no API for them (distribution-spec 1.1, "Referrers Tag Schema").
+ * The tag under which referrers are listed where a registry has no API for them (distribution-spec 1.1, "Referrers Tag
+ * Schema").
  */
 import { Clock, Effect, Random, Result, type Scope } from "effect"
 import type { Descriptor, Digest } from "../../services/Descriptor.ts"
@@ -45,9 +46,10 @@ export const readReferrersTag = (
   )
 
 /**
- * Enters a manifest under the referrers tag of its subject. Registries have no way to change a tag only if it is still what was read.
- * So we look again after a time in which a client that read before us will have written, and write again if its change went over ours:
- * of several clients that do so, none loses its entry. `turn` is held while the tag is read and written: only other clients can get between.
+ * Enters a manifest under the referrers tag of its subject. Registries have no way to change a tag only if it is still
+ * what was read. So we look again after a time in which a client that read before us will have written, and write again
+ * if its change went over ours: of several clients that do so, none loses its entry. `turn` is held while the tag is
+ * read and written: only other clients can get between.
  */
 export const enterReferrer = (
   client: RegistryClient,

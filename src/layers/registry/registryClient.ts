@@ -1,6 +1,6 @@
 /**
- * Requests to registries: to their mirrors in order, then to the registry itself. The last server's answer is the one that counts; what
- * the others said is kept with it.
+ * Requests to registries: to their mirrors in order, then to the registry itself. The last server's answer is the one
+ * that counts; what the others said is kept with it.
  */
 import { Effect, Result, type Scope } from "effect"
 import type { RegistryFailed } from "../../services/RegistryFetcher.ts"
@@ -31,7 +31,10 @@ export interface RegistryRequest extends Omit<ExchangeRequest, "url" | "headers"
 
 export interface RegistryClient {
   readonly settings: RegistrySettings
-  /** The answer to a request, once authorized and at the end of its redirects; its status may be any but those of a moment. */
+  /**
+   * The answer to a request, once authorized and at the end of its redirects; its status may be any but those of a
+   * moment.
+   */
   readonly request: (request: RegistryRequest) => Effect.Effect<RegistryExchange, ExchangeFailed, Scope.Scope>
   /** A mirror sent what cannot be used: it is left alone for a while. */
   readonly avoid: (endpoint: RegistryEndpoint) => Effect.Effect<void>

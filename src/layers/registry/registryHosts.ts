@@ -1,6 +1,6 @@
 /**
- * Which servers answer for a host, and in which order: mirrors of the daemon's configuration, the host's directory, and what follows from
- * the host's name.
+ * Which servers answer for a host, and in which order: mirrors of the daemon's configuration, the host's directory, and
+ * what follows from the host's name.
  */
 import { Effect } from "effect"
 import type { HostEntry } from "./hostsFile.ts"

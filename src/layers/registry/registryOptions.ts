@@ -11,8 +11,8 @@ import type { TlsFiles } from "./tlsFiles.ts"
 
 export interface RegistryOptions {
   /**
-   * Hosts spoken to without TLS: all of them if true, none if false; "loopback", the default: hosts of this machine that turn out not to
-   * speak TLS, unless something is said about their TLS.
+   * Hosts spoken to without TLS: all of them if true, none if false; "loopback", the default: hosts of this machine
+   * that turn out not to speak TLS, unless something is said about their TLS.
    */
   readonly plainHttp?: boolean | "loopback"
   /** Certificates for all hosts whose own configuration names none. */
@@ -49,8 +49,8 @@ export interface RegistryOptions {
   /** Between two chunks of an upload, and from its last one to the answer: a registry may have to copy it then. */
   readonly uploadTimeout?: Duration.Input
   /**
-   * For a whole operation with all its repetitions. A transfer has one more second for each `minimumRate` bytes; what its consumer takes for
-   * itself does not count.
+   * For a whole operation with all its repetitions. A transfer has one more second for each `minimumRate` bytes; what
+   * its consumer takes for itself does not count.
    */
   readonly operationTimeout?: Duration.Input
   /** Bytes in a second, below which a transfer is given up. */
@@ -58,8 +58,8 @@ export interface RegistryOptions {
   /** Requests to one host at the same time, uploads apart; more wait. */
   readonly requestsPerHost?: number
   /**
-   * More is not asked for in one request: a longer read is made of several, one after the other. No limit by default. Neighbouring reads are
-   * joined by whoever knows of them.
+   * More is not asked for in one request: a longer read is made of several, one after the other. No limit by default.
+   * Neighbouring reads are joined by whoever knows of them.
    */
   readonly rangeBytes?: number
   /** Larger blobs are uploaded in parts of this size, so that a broken upload goes on where it broke. */

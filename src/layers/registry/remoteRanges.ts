@@ -51,16 +51,16 @@ export const makeOpen = (client: RegistryClient): RegistryFetcher["Service"]["op
     )
 
     const openRange = Effect.fnUntraced(function* (start: number, end: number) {
-      const { exchange, avoid } = yield* ask(start, end)
+      const { exchange, leave, preferOther } = yield* ask(start, end)
       const usable = exchange.status === 200 || exchange.status === 206
       const body = yield* (usable ? rangeOf(exchange, start, end, size) : unusable(exchange, size)).pipe(
         Effect.catch((failure) =>
-          Effect.flatMap(avoid, (others) => Effect.fail(others ? elsewhere(failure.reason) : failure))
+          Effect.flatMap(leave, (others) => Effect.fail(others ? elsewhere(failure.reason) : failure))
         )
       )
       // A server that knows no ranges sends everything each time: whoever knows them is asked from now on.
-      if (exchange.status === 200 && end - start < size) yield* avoid
-      return Stream.tapError(body, () => avoid)
+      if (exchange.status === 200 && end - start < size) yield* preferOther
+      return Stream.tapError(body, () => leave)
     })
 
     const read: RemoteBlob["read"] = (offset, length) => {

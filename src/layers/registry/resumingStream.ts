@@ -11,8 +11,9 @@ import { pause } from "./retryPolicy.ts"
 const progressBytes = 1024 * 1024
 
 /**
- * Delivers `length` bytes. `openAt` gives the bytes from a position on; it is called again for what is missing when they
- * end early or fail in passing, as long as that helps and for no longer than so many bytes may take. Bytes beyond `length` pass through: the verifier refuses them.
+ * Delivers `length` bytes. `openAt` gives the bytes from a position on; it is called again for what is missing when
+ * they end early or fail in passing, as long as that helps and for no longer than so many bytes may take. Bytes beyond
+ * `length` pass through: the verifier refuses them.
  */
 export const resumingStream = <E, R>(
   settings: RegistrySettings,

@@ -21,8 +21,8 @@ export const parseRetryAfter = (value: string | undefined, nowMillis: number): n
 }
 
 /**
- * Waits before repetition number `repetition`, counted from 0: what the server asked for, up to the longest wait, and a tenth more at
- * random, so that its clients do not come back together; else a random time.
+ * Waits before repetition number `repetition`, counted from 0: what the server asked for, up to the longest wait, and a
+ * tenth more at random, so that its clients do not come back together; else a random time.
  */
 export const pause = (
   { retryMinDelayMillis, retryMaxDelayMillis }: RegistrySettings,

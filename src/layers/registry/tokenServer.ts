@@ -1,5 +1,6 @@
 /**
- * Asks token servers for tokens (distribution-spec, "Token Authentication"; OAuth2's refresh grant for identity tokens).
+ * Asks token servers for tokens (distribution-spec, "Token Authentication"; OAuth2's refresh grant for identity
+ * tokens).
  */
 import { Clock, Effect, Redacted, Schema } from "effect"
 import type { BearerChallenge } from "./challenge.ts"

@@ -1,5 +1,6 @@
 /**
- * Uploads in parts (distribution-spec, "Pushing a blob in chunks"): what a registry has of a broken upload is not sent again.
+ * Uploads in parts (distribution-spec, "Pushing a blob in chunks"): what a registry has of a broken upload is not sent
+ * again.
  */
 import { Effect, Result, Stream } from "effect"
 import { drain } from "./exchange.ts"

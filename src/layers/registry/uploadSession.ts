@@ -59,8 +59,8 @@ export const beginUpload = Effect.fnUntraced(function* (client: RegistryClient, 
 }, Effect.scoped)
 
 /**
- * Asks the registry to take a blob from another of its repositories. One that cannot opens an upload instead, or refuses: then there is
- * nothing to go on with.
+ * Asks the registry to take a blob from another of its repositories. One that cannot opens an upload instead, or
+ * refuses: then there is nothing to go on with.
  */
 export const mountBlob = Effect.fnUntraced(function* (client: RegistryClient, purpose: Purpose, from: string) {
   const query = `?mount=${encodeURIComponent(purpose.reference)}&from=${encodeURIComponent(from)}`
