@@ -65,7 +65,8 @@ const entryOf = (header: TarHeaderBlock, { name, records }: Special) => {
 
 export const readArchiveEntries = Effect.fnUntraced(function* (
   { root, attempt, failure }: Attempts,
-  handle: FileHandle
+  handle: FileHandle,
+  limit = maxEntries
 ): Effect.fn.Return<ReadonlyMap<string, ArchiveEntry>, ContentStoreFailed> {
   const archiveSize = (yield* attempt("open", root, () => handle.stat())).size
   const invalid = failure("open", root, "archive/tar: invalid tar header")
@@ -123,7 +124,7 @@ export const readArchiveEntries = Effect.fnUntraced(function* (
     const name = cleanName(entry.name)
     if (name === undefined || !wanted.test(name)) continue
     entries.set(name, { offset, size: entry.size, isFile: entry.isFile })
-    if (entries.size > maxEntries) return yield* failure("open", root, `it has more than ${maxEntries} blobs`)
+    if (entries.size > limit) return yield* failure("open", root, `it has more than ${limit} blobs`)
   }
   return entries
 })

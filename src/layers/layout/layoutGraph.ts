@@ -43,7 +43,8 @@ const differenceOf = ({ expectedSize, actualSize, expectedDigest }: ContentMisma
 
 export const makeGraphLoader = (
   medium: LayoutMedium,
-  readDocument: (descriptor: Descriptor) => Effect.Effect<Uint8Array, ContentStoreError | ContentMismatch>
+  readDocument: (descriptor: Descriptor) => Effect.Effect<Uint8Array, ContentStoreError | ContentMismatch>,
+  limit = maxGraphBytes
 ): LoadGraph => {
   let known: ReadonlyMap<Digest, GraphNode> = new Map()
   const { root, failure } = medium.attempts
@@ -82,8 +83,8 @@ export const makeGraphLoader = (
         continue
       }
       bytes += size
-      if (bytes > maxGraphBytes) {
-        return yield* failure(operation, root, `its manifests have more than ${maxGraphBytes} bytes together`)
+      if (bytes > limit) {
+        return yield* failure(operation, root, `its manifests have more than ${limit} bytes together`)
       }
       nodes.set(digest, { ...node, descriptor: next })
       waiting.push(...node.successors.filter((child) => isListedType(child.mediaType)))

@@ -14,11 +14,10 @@ import { StandaloneFailed } from "./StandaloneFailed.ts"
 const chunkBytes = 256 * 1024
 
 /** Layers are compressed already; an archive that grows more than this is a bomb. A small one may be all zeros. */
-const maxGrowth = 100
-const alwaysTaken = 1024 ** 3
+const growth = { times: 100, bytesTaken: 1024 ** 3 }
 
 /** The path of an uncompressed archive; a compressed one is inflated once, to a file in the scratch directory. */
-export const unpackedArchive = Effect.fnUntraced(function* (archive: string, scratch: string) {
+export const unpackedArchive = Effect.fnUntraced(function* (archive: string, scratch: string, limits = growth) {
   const failed = (cause: unknown) =>
     new StandaloneFailed({ attempted: `failed to extract OCI tar ${archive}`, reason: causeMessage(cause), cause })
   const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: failed })
@@ -38,7 +37,7 @@ export const unpackedArchive = Effect.fnUntraced(function* (archive: string, scr
       if (compression !== "gzip")
         return yield* failed(new Error(`it is compressed with ${compression}; use gzip or none`))
       const { size } = yield* attempt(() => input.stat())
-      const limit = Math.max(alwaysTaken, size * maxGrowth)
+      const limit = Math.max(limits.bytesTaken, size * limits.times)
       const tooLarge = failed(new Error(`it inflates to more than ${limit} bytes`))
       let written = 0
       const inflated = path.join(scratch, "input.tar")
