@@ -73,7 +73,8 @@ const outcomeOf = Effect.fnUntraced(function* (
   rules: ReadonlyArray<FaultRule>,
   limits: RegistryOptions
 ) {
-  const { store, host: cleanHost } = yield* embeddedRegistry()
+  // Without the API the referrer is entered by tag; the store finds it either way.
+  const { store, host: cleanHost } = yield* embeddedRegistry({ referrersApi: false })
   yield* store.ingest(blob, Stream.make(content))
   const clean = yield* registryFetcher()
   yield* clean.push(in1(cleanHost), descriptorOf(config), Stream.make(config))
@@ -188,6 +189,7 @@ const table: ReadonlyArray<
     ["RegistryFailed", "RegistryFailed", "BlobReadFailed", "right", "RegistryFailed"],
     strict
   ],
+  ["no referrers API", [always(status(404), { path: /referrers/ })], right],
   ["no digest in heads", [always({ _tag: "NoDigestHeader" })], right],
   ["a redirect to another host", [redirect], right],
   [
