@@ -30,7 +30,7 @@ export const reportBuild =
   (bars: ProgressBars["Service"], { json }: { readonly json: boolean }) =>
   (event: IndexBuildEvent): Effect.Effect<void> => {
     if (event._tag === "PrefetchFileMissing") {
-      return Effect.logWarning(`prefetch file ${event.path} not found in any layer`)
+      return bars.apart(Effect.logWarning(`prefetch file ${event.path} not found in any layer`))
     }
     if (event._tag === "LayerSkipped") return json ? Effect.void : bars.print(event.skipped.message)
     const label = `index ${hexOf(event.layer.digest).slice(0, 12)}`

@@ -26,6 +26,8 @@ export class ProgressBars extends Context.Service<
     print(line: string): Effect.Effect<void>
     /** A line on standard error. */
     note(line: string): Effect.Effect<void>
+    /** Runs what writes lines of its own, such as a warning, with no bar in its way. */
+    apart(write: Effect.Effect<void>): Effect.Effect<void>
   }
 >()("effect-soci/main/progress/ProgressBars") {}
 
@@ -51,7 +53,8 @@ const withoutTerminal = ProgressBars.of({
   advance: () => Effect.void,
   finish: () => Effect.void,
   print: (line) => Console.log(line),
-  note: (line) => Console.error(line)
+  note: (line) => Console.error(line),
+  apart: (write) => write
 })
 
 const onTerminal = Effect.fnUntraced(function* (screen: ProgressScreen) {
@@ -105,7 +108,8 @@ const onTerminal = Effect.fnUntraced(function* (screen: ProgressScreen) {
         isStale = bars.delete(label) || isStale
       }),
     print: (line) => apart(Console.log(line)),
-    note: (line) => apart(Console.error(line))
+    note: (line) => apart(Console.error(line)),
+    apart
   })
 })
 

@@ -74,6 +74,19 @@ describe("ProgressBars", () => {
     })
   )
 
+  it.effect("are out of the way of what is written meanwhile, and come back", () =>
+    Effect.gen(function* () {
+      const { written, screen } = terminal()
+      const bars = yield* makeProgressBars(screen)
+      yield* bars.advance("one", 1, 2)
+      yield* TestClock.adjust("100 millis")
+      yield* bars.apart(Effect.sync(() => written.push("a warning\n")))
+      assert.deepStrictEqual(written.slice(-2), ["\r\u001b[J", "a warning\n"])
+      yield* TestClock.adjust("100 millis")
+      assert.include(written.at(-1), "one")
+    })
+  )
+
   it.effect("never take more lines than the terminal has", () =>
     Effect.gen(function* () {
       const { written, screen } = terminal(80, 5)
