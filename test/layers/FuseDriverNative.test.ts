@@ -1,7 +1,7 @@
 import { describe } from "@effect/vitest"
 import { fuseDriverSuite } from "../support/fuseDriverSuite.ts"
 import { hostedFuseDriver } from "../support/hostedFuseDriver.ts"
-import { canFuse } from "../support/kernelFeatures.ts"
+import { canErofs, canFuse } from "../support/kernelFeatures.ts"
 import { layerMountSuite, type MountedDriver } from "../support/layerMountSuite.ts"
 import type { FileFacts } from "../support/fileTree.ts"
 
@@ -27,4 +27,8 @@ const nativeDriver: MountedDriver = {
 describe.skipIf(!canFuse)("FuseDriverNative (needs root and /dev/fuse)", () => {
   layerMountSuite("fuse", nativeDriver)
   fuseDriverSuite(nativeDriver)
+})
+
+describe.skipIf(!canErofs)("EROFS over FuseDriverNative (needs root, /dev/fuse and EROFS of Linux 6.12)", () => {
+  layerMountSuite("erofs", nativeDriver)
 })

@@ -5,10 +5,11 @@ import { assert, layer } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
 import koffi from "koffi"
 import { execFile } from "node:child_process"
+import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import * as fsp from "node:fs/promises"
 import * as path from "node:path"
-import { promisify } from "node:util"
+import { getSystemErrorName, promisify } from "node:util"
 import { FuseDriver } from "../../src/services/FuseDriver.ts"
 import type { Layer as OpenLayer } from "../../src/services/LayerReader.ts"
 import { noise } from "./content.ts"
@@ -22,12 +23,16 @@ import { directory, file } from "./tocEntries.ts"
 const run = promisify(execFile)
 
 const libc = koffi.load(null)
-export const lgetxattr: (path: string, key: string, value: null, size: number) => number = libc.func(
+export const lgetxattr: (path: string, key: string, value: Buffer | null, size: number) => number = libc.func(
   "int64_t lgetxattr(const char *path, const char *key, void *value, size_t size)"
 )
-const llistxattr: (path: string, list: null, size: number) => number = libc.func(
+const llistxattr: (path: string, list: Buffer | null, size: number) => number = libc.func(
   "int64_t llistxattr(const char *path, void *list, size_t size)"
 )
+
+/** What a system call answered, or the name of its error. */
+const answered = (result: number): number | string =>
+  result < 0 ? (getSystemErrorName(-koffi.errno()) ?? "?") : result
 
 export const mountTree = Effect.fnUntraced(function* (
   layer: OpenLayer,
@@ -92,6 +97,24 @@ export const fuseDriverSuite = ({ name, driver }: MountedDriver): void => {
       )
     }
 
+    it.effect("gives attributes to those who have room for them, and says how much it takes", () =>
+      Effect.gen(function* () {
+        const pax = [["SCHILY.xattr.user.key", "a value"]] as const
+        const { mountPoint } = yield* mountTree(yield* heldLayer([{ entry: file("a", { pax }) }, { entry: file("b") }]))
+        const [a, b] = [`${mountPoint}/a`, `${mountPoint}/b`]
+        const room = Buffer.alloc(100)
+        assert.strictEqual(answered(lgetxattr(a, "user.key", room, room.length)), 7)
+        assert.strictEqual(room.toString("latin1", 0, 7), "a value")
+        assert.strictEqual(answered(lgetxattr(a, "user.key", null, 0)), 7)
+        assert.strictEqual(answered(lgetxattr(a, "user.key", room, 6)), "ERANGE")
+        assert.strictEqual(answered(lgetxattr(a, "user.other", room, room.length)), "ENODATA")
+        assert.strictEqual(answered(lgetxattr(b, "user.key", room, room.length)), "ENODATA")
+        assert.strictEqual(answered(llistxattr(a, room, 8)), "ERANGE")
+        assert.strictEqual(answered(llistxattr(a, room, 9)), 9)
+        assert.strictEqual(answered(llistxattr(b, room, 9)), 0)
+      })
+    )
+
     it.effect("has the kernel check modes, also where no file has an access list", () =>
       Effect.gen(function* () {
         const { mountPoint } = yield* mountTree(
@@ -125,6 +148,57 @@ export const fuseDriverSuite = ({ name, driver }: MountedDriver): void => {
       })
     )
 
+    it.effect("serves twenty readers at the same time, whose bytes come late", () =>
+      Effect.gen(function* () {
+        const contents = Array.from({ length: 20 }, (_, i) => noise(150_000, i + 1))
+        const held = yield* heldLayer(
+          contents.map((content, i) => ({ entry: file(`f${i}`), content })),
+          { held: true }
+        )
+        const { mountPoint } = yield* mountTree(held)
+        const readers = yield* Effect.forEach(contents, (_, i) =>
+          Effect.forkChild(Effect.tryPromise(() => run("sha256sum", [`${mountPoint}/f${i}`])))
+        )
+        yield* held.untilWaiting(readers.length)
+        const spans = Math.ceil(held.stream.length / 65_536)
+        yield* Effect.forEach(Array.from({ length: spans }).keys(), (span) => held.release(spans - 1 - span))
+        for (const [i, reader] of readers.entries()) {
+          const { stdout } = yield* Fiber.join(reader)
+          assert.strictEqual(
+            stdout.split(" ")[0],
+            createHash("sha256")
+              .update(contents[i] ?? "")
+              .digest("hex")
+          )
+        }
+      })
+    )
+
+    it.effect("runs a program whose bytes come while kernels map it into memory", () =>
+      Effect.gen(function* () {
+        const program = { entry: file("program", { mode: 0o755n }), content: fs.readFileSync("/bin/true") }
+        const held = yield* heldLayer([program], { held: true })
+        const { mountPoint } = yield* mountTree(held)
+        // Through a shell: whoever starts a program waits until it is loaded, which here is for us.
+        const running = yield* Effect.forkChild(
+          Effect.tryPromise(() => run("sh", ["-c", `${mountPoint}/program; exit $?`]))
+        )
+        yield* held.untilWaiting(1)
+        const spans = Math.ceil(held.stream.length / 65_536)
+        yield* Effect.forEach(Array.from({ length: spans }).keys(), held.release)
+        yield* Fiber.join(running)
+      })
+    )
+
+    it.effect("gives readers the bytes that the disk has no room for", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer([{ entry: file("a"), content: twoSpans }], { held: true })
+        const supply = (offset: number, length: number) => Effect.succeed(held.stream.subarray(offset, offset + length))
+        const { mountPoint } = yield* mountTree({ ...held, spans: { ...held.spans, supply } })
+        assert.isTrue((yield* read(`${mountPoint}/a`)).equals(twoSpans))
+      })
+    )
+
     it.effect("serves many mounts at the same time", () =>
       Effect.gen(function* () {
         const held = yield* Effect.forEach(Array.from({ length: 12 }).keys(), (i) =>
@@ -148,6 +222,15 @@ export const fuseDriverSuite = ({ name, driver }: MountedDriver): void => {
         )
         assert.strictEqual(error.message, `cannot mount fuse at ${mountPoint}: no such file or directory (ENOENT)`)
         assert.strictEqual(error.errno, 2)
+      })
+    )
+
+    it.effect("says why it cannot serve spans whose file is gone", () =>
+      Effect.gen(function* () {
+        const held = yield* heldLayer(small)
+        const gone = { ...held.spans, path: `${held.spans.path}.gone` }
+        const error = yield* Effect.flip(Effect.scoped(mountTree({ ...held, spans: gone })))
+        assert.include(error.message, `${gone.path} cannot be opened: ENOENT`)
       })
     )
 

@@ -6,6 +6,9 @@ import { forever } from "../../streams/codec/fuseReply.ts"
 /** What libfuse 2 reads at once, at most. */
 const maxReadBytes = 131_072
 
+/** Reads ahead of readers that kernels have under way at once: those that wait must not keep others from local bytes. A thread each. */
+const maxBackground = 256
+
 /** Modes are checked by the kernel, numbers of files are ours; `suid` because libfuse would forbid it, as overlays above allow it. */
 const always = [
   "ro",
@@ -15,7 +18,8 @@ const always = [
   "default_permissions",
   "nonempty",
   "use_ino",
-  `max_read=${maxReadBytes}`
+  `max_read=${maxReadBytes}`,
+  `max_background=${maxBackground}`
 ]
 
 const caching = {
