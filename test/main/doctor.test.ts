@@ -14,7 +14,7 @@ import { dockerRegistry } from "../support/dockerRegistry.ts"
 import { storeImageOf } from "../support/imageOf.ts"
 import { canErofs, canFuse, canOverlay } from "../support/kernelFeatures.ts"
 import { hasProgram, runProgram } from "../support/programs.ts"
-import { runSoci, runSociWith, startSoci } from "../support/sociProgram.ts"
+import { runSoci, runSociWith, startSoci } from "../support/sociCommand.ts"
 import { temporaryDirectory } from "../support/temporaryDirectory.ts"
 
 const Report = Schema.fromJsonString(

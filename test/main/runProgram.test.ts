@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
-import { startSoci } from "../support/sociProgram.ts"
+import { startSoci } from "../support/sociCommand.ts"
 
 const program = fileURLToPath(new URL("../support/neverCleanedUp.ts", import.meta.url))
 

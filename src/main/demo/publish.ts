@@ -1,7 +1,7 @@
 /**
  * Puts the demo's image into the registry: as it is, with a v1 SOCI index that refers to it, and converted to carry its v2 index.
  */
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { hostPlatform } from "../../layers/hostPlatform.ts"
 import { resolvePlatform } from "../../layers/resolvePlatform.ts"
 import { ContentStore } from "../../services/ContentStore.ts"
@@ -11,6 +11,7 @@ import type { RegistryReference } from "../../services/ImageName.ts"
 import { ImageSource, type SourceImage } from "../../services/ImageSource.ts"
 import { type IndexBuildEvent, IndexBuilder, type IndexBuildOptions } from "../../services/IndexBuilder.ts"
 import { defaultBuildToolIdentifier, defaultSpanSize } from "../../services/ZtocBuilder.ts"
+import { builtContent } from "../builtContent.ts"
 import { formatBytes, formatSeconds, formatShare, type Progress } from "./progress.ts"
 
 /** Uploads at the same time. */
@@ -41,20 +42,6 @@ const push = Effect.fnUntraced(function* (
     onEvent: ({ _tag, descriptor }) =>
       progress.update(`  ${_tag.toLowerCase()} ${descriptor.digest.slice(0, 19)} (${formatBytes(descriptor.size)})`)
   })
-})
-
-/** What was built, in front of what it was built from. */
-const builtOver = (store: ContentStore["Service"], image: SourceImage): GraphContent => ({
-  readDocument: (descriptor) =>
-    Effect.flatMap(store.exists(descriptor.digest), (built) =>
-      built ? store.readDocument(descriptor) : image.readDocument(descriptor)
-    ),
-  readBlob: (descriptor) =>
-    Stream.unwrap(
-      Effect.map(store.exists(descriptor.digest), (built) =>
-        built ? store.read(descriptor) : image.readBlob(descriptor)
-      )
-    )
 })
 
 const buildOptions = (image: SourceImage, total: number, progress: Progress): IndexBuildOptions => {
@@ -94,7 +81,7 @@ export const indexAndPush = Effect.fn("demo.indexAndPush")(function* (host: stri
   const store = yield* ContentStore
   const image = yield* ImageSource.use((source) => source.find(plainImage(host)))
   const manifest = yield* resolvePlatform(image, hostPlatform)
-  const content = builtOver(store, image)
+  const content = builtContent(store, image)
   const options = buildOptions(image, total, progress)
 
   const started = performance.now()
