@@ -3,6 +3,7 @@
  */
 import { Effect, type Option } from "effect"
 import { hostPlatform } from "../../../layers/hostPlatform.ts"
+import { ContentNotFound } from "../../../services/ContentStore.ts"
 import type { Descriptor, Digest } from "../../../services/Descriptor.ts"
 import type { PushEvent } from "../../../services/GraphPusher.ts"
 import { MediaType } from "../../../services/MediaType.ts"
@@ -17,7 +18,9 @@ import { openArtifactsDb, openContainerd, openContentStore } from "../../stores.
 import { required } from "../buildOptions.ts"
 import { choosePlatforms, type PlatformOptions } from "../platformChoice.ts"
 import { printJson } from "../printJson.ts"
+import { contentMissing } from "../storedArtifact.ts"
 import { type ChosenIndex, chooseIndexes, v2Warning } from "./chooseIndexes.ts"
+import { type ExistingIndexMode, foundText, readMode } from "./existingIndex.ts"
 import { pushEventLine } from "./pushEventLine.ts"
 import { readRepository } from "./readRepository.ts"
 import { uploadsAtOnce } from "./uploadsAtOnce.ts"
@@ -28,20 +31,6 @@ export interface PushOptions extends RegistryFlags, PlatformOptions {
   readonly maxConcurrentUploads: bigint
   readonly quiet: boolean
   readonly json: boolean
-}
-
-const existingIndexModes = ["warn", "skip", "allow"] as const
-type ExistingIndexMode = (typeof existingIndexModes)[number]
-
-const readMode = (value: string): Effect.Effect<ExistingIndexMode, CommandRefused> => {
-  const mode = existingIndexModes.find((one) => one === value)
-  return mode === undefined
-    ? Effect.fail(
-        new CommandRefused({
-          reason: `unexpected value for flag existing-index: ${value}, expected types [${existingIndexModes.join(" ")}]`
-        })
-      )
-    : Effect.succeed(mode)
 }
 
 /** What a push says. `say` is for what `-q` leaves out; `always` for what it does not; with `--json` both are silent. */
@@ -63,18 +52,13 @@ const failed =
   (error: Error): CommandRefused =>
     new CommandRefused({ reason: `${what}: ${error.message}` })
 
-/** What the reference says of an index that is no longer in the store. */
-const pushFailed = (error: Error & { readonly _tag: string; readonly reference?: string }): CommandRefused =>
-  error._tag === "ContentNotFound"
+/** What the reference says where content is no longer in the store. */
+const pushFailed = (error: Error): CommandRefused =>
+  error instanceof ContentNotFound
     ? failed('error pushing graph to remote: failed to perform "FindSuccessors" on source')(
-        new Error(`content digest ${error.reference}: not found`)
+        contentMissing(error.reference)
       )
     : failed("error pushing graph to remote")(error)
-
-const foundText = (found: ReadonlyArray<Descriptor>): string =>
-  found.length === 1
-    ? `soci index found in remote repository with digest: ${found[0]?.digest}`
-    : "multiple soci indices found in remote repository"
 
 /** Says once that the registry lacks the image, which goes there too: an index of nothing is of no use. */
 const imageNotice = (bars: ProgressBars["Service"], image: string, manifest: Digest) => {
