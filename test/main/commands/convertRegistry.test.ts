@@ -107,6 +107,30 @@ describe.skipIf(missing !== "")(
       })
     )
 
+    it.live("has for each host the credentials of that host, and for no other", () =>
+      Effect.gen(function* () {
+        const [one, two] = [yield* dockerRegistry({ password: true }), yield* dockerRegistry({ password: true })]
+        const directory = yield* temporaryDirectory
+        const environment = { DOCKER_CONFIG: directory }
+        const logIn = (...hosts: ReadonlyArray<string>) => {
+          const auths = Object.fromEntries(hosts.map((host) => [host, { auth: btoa("me:secret") }]))
+          return Effect.promise(() => fs.writeFile(path.join(directory, "config.json"), JSON.stringify({ auths })))
+        }
+        const args = ["convert", "--standalone", ...small]
+        const input = vectorFile("oci-single/input")
+        const [from, to] = [`docker://${one.host}/app:v1`, `docker://${two.host}/app:soci`]
+        yield* logIn(one.host)
+        const first = yield* runSociWith({ environment }, ...args, input, from)
+        assert.strictEqual(first.code, 0, first.stderr)
+        const refused = yield* runSociWith({ environment }, ...args, from, to)
+        assert.strictEqual(refused.code, 1)
+        assert.match(refused.stderr, new RegExp(`soci: ${two.host}/app refused to .*401`))
+        yield* logIn(one.host, two.host)
+        const ended = yield* runSociWith({ environment }, ...args, from, to)
+        assert.strictEqual(ended.code, 0, ended.stderr)
+      })
+    )
+
     it.live("goes between files and registries as well", () =>
       Effect.gen(function* () {
         const { host } = yield* dockerRegistry()
