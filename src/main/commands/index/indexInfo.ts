@@ -6,7 +6,7 @@ import { indentJson } from "../../../streams/codec/indentJson.ts"
 import { CommandRefused } from "../../commandFailure.ts"
 import { openArtifactsDb, openContainerd, openContentStore } from "../../stores.ts"
 import { findRow, readArtifact, readDigest } from "../storedArtifact.ts"
-import { writeStandardOutput } from "../ztoc/standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 
 export const indexInfo = Effect.fn("soci.index.info")(function* (text: string) {
   const digest = yield* readDigest(text)

@@ -8,7 +8,7 @@ import { formatAge } from "../../../streams/codec/age.ts"
 import { openArtifactsDb, openContainerd } from "../../stores.ts"
 import { listTable } from "../listTable.ts"
 import { printJson } from "../printJson.ts"
-import { writeStandardOutput } from "../ztoc/standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 import { imageNames, indexRows, type IndexSelection } from "./indexRows.ts"
 
 export interface ListOptions extends IndexSelection {

@@ -11,7 +11,7 @@ import { openArtifactsDb, openContainerd, openContentStore } from "../../stores.
 import { listTable } from "../listTable.ts"
 import { printJson } from "../printJson.ts"
 import { rowDescriptor } from "../storedArtifact.ts"
-import { writeStandardOutput } from "../ztoc/standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 
 /** As many are read at the same time. */
 const concurrency = 8

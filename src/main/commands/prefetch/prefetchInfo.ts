@@ -9,7 +9,7 @@ import { decodePrefetchArtifact } from "../../../streams/codec/prefetchArtifact.
 import { CommandRefused } from "../../commandFailure.ts"
 import { openArtifactsDb, openContainerd, openContentStore } from "../../stores.ts"
 import { findRow, readArtifact, readDigest } from "../storedArtifact.ts"
-import { writeStandardOutput } from "../ztoc/standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 
 const two = (value: number): string => String(value).padStart(2, "0")
 

@@ -13,7 +13,7 @@ import { followSymlink } from "../../../streams/followSymlink.ts"
 import { CommandRefused } from "../../commandFailure.ts"
 import { openContainerd, openContentStore } from "../../stores.ts"
 import { contentMissing } from "../storedArtifact.ts"
-import { writeStandardOutput } from "./standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 import { readZtoc } from "./ztocInput.ts"
 
 /** What reads layers for the commands. */

@@ -12,7 +12,7 @@ import { listTable } from "../listTable.ts"
 import { platformManifest } from "../platformChoice.ts"
 import { printJson } from "../printJson.ts"
 import { rowDescriptor } from "../storedArtifact.ts"
-import { writeStandardOutput } from "./standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 
 export interface ListZtocsOptions {
   /** Empty for all. */

@@ -3,7 +3,7 @@
  */
 import { Effect, Stream } from "effect"
 import { ztocInfo } from "../../../streams/ztocInfo.ts"
-import { writeStandardOutput } from "./standardOutput.ts"
+import { writeStandardOutput } from "../standardOutput.ts"
 import { readZtoc } from "./ztocInput.ts"
 
 export const printZtocInfo = Effect.fn("soci.ztoc.info")(function* (text: string) {
