@@ -1,9 +1,11 @@
 /**
  * The library: every service, and the layers that make it work, for programs that bring their own composition. Single modules are exported as
- * `effect-soci/services/*`, `effect-soci/streams/*` and `effect-soci/layers/*`.
+ * `effect-soci/services/*`, `effect-soci/streams/*` and `effect-soci/layers/*`: what talks to containerd (`ContentStoreContainerd`,
+ * `ImageStoreContainerd`) and to libfuse (`FuseDriverNative`) is to be had there only, because it loads what others need not.
  */
 export { ArtifactsDb } from "../services/ArtifactsDb.ts"
 export { ArtifactSource } from "../services/ArtifactSource.ts"
+export { BackgroundFetcher } from "../services/BackgroundFetcher.ts"
 export { ContentStore } from "../services/ContentStore.ts"
 export { EmbeddedRegistry } from "../services/EmbeddedRegistry.ts"
 export { FuseDriver } from "../services/FuseDriver.ts"
@@ -11,6 +13,7 @@ export { GraphPusher } from "../services/GraphPusher.ts"
 export { ImageMounter } from "../services/ImageMounter.ts"
 export { formatImageName, parseImageName } from "../services/ImageName.ts"
 export { ImageSource } from "../services/ImageSource.ts"
+export { ImageStore } from "../services/ImageStore.ts"
 export { IndexBuilder } from "../services/IndexBuilder.ts"
 export { Inflate } from "../services/Inflate.ts"
 export { LayerMounter } from "../services/LayerMounter.ts"
@@ -24,7 +27,9 @@ export { ZtocReader } from "../services/ZtocReader.ts"
 
 export * as ArtifactsDbSqlite from "../layers/ArtifactsDbSqlite.ts"
 export * as ArtifactSourceLive from "../layers/ArtifactSourceLive.ts"
+export * as BackgroundFetcherLive from "../layers/BackgroundFetcherLive.ts"
 export * as ContentStoreLayout from "../layers/ContentStoreLayout.ts"
+export * as ContentStoreLayoutArchive from "../layers/ContentStoreLayoutArchive.ts"
 export * as EmbeddedRegistryHttp from "../layers/EmbeddedRegistry.ts"
 export * as FuseDriverKernel from "../layers/FuseDriverKernel.ts"
 export * as GraphPusherLive from "../layers/GraphPusherLive.ts"
@@ -32,6 +37,7 @@ export { hostPlatform } from "../layers/hostPlatform.ts"
 export * as ImageMounterLive from "../layers/ImageMounterLive.ts"
 export * as ImageSourceLive from "../layers/ImageSourceLive.ts"
 export * as IndexBuilderLive from "../layers/IndexBuilderLive.ts"
+export { syncArtifacts } from "../layers/index/syncArtifacts.ts"
 export * as InflateLive from "../layers/InflateLive.ts"
 export * as LayerMounterLive from "../layers/LayerMounterLive.ts"
 export * as LayerReaderLive from "../layers/LayerReaderLive.ts"
