@@ -50,8 +50,9 @@ const startHost = Effect.gen(function* () {
     )
   child.on("message", (message: FromHost) => {
     if (message.type === "answer") {
-      pending.get(message.id)?.(message.answer)
+      const answered = pending.get(message.id)
       pending.delete(message.id)
+      answered?.(message.answer)
     }
     if (message.type === "supply") {
       const spans = lent.get(message.spans)
@@ -109,7 +110,7 @@ const startHost = Effect.gen(function* () {
     })
 
   const countsOf = (mount: number) =>
-    Effect.orDie(ask(++ids, { type: "counts", mount })).pipe(
+    Effect.suspend(() => Effect.orDie(ask(++ids, { type: "counts", mount }))).pipe(
       Effect.map((answer) => (answer.type === "counted" ? answer : { requests: 0, waited: 0 }))
     )
   const shown = ({ answer }: { readonly answer: HostAnswer }) => (answer.type === "shown" ? answer.path : "")
