@@ -19,12 +19,32 @@ import { directory } from "../support/tocEntries.ts"
 
 const run = promisify(execFile)
 const support = (name: string) => fileURLToPath(new URL(`../support/${name}`, import.meta.url))
-const manifest = createRequire(import.meta.url).resolve("fuse-native/package.json")
+
+/** In a mount namespace of its own, where a file or directory is hidden by another. */
+const withHidden = (hide: string) =>
+  Effect.map(
+    Effect.promise(() =>
+      run("unshare", ["-m", "sh", "-ec", `${hide}; exec "$0" "$1"`, process.execPath, support("loadFuseNative.ts")])
+    ),
+    ({ stdout }) => stdout
+  )
+
+/** Its folder, if the optional package is installed. */
+const packageFolder = (() => {
+  try {
+    return path.dirname(createRequire(import.meta.url).resolve("fuse-native/package.json"))
+  } catch {
+    return undefined
+  }
+})()
+const hasLibfuse = ["/lib", "/usr/lib"].some((root) => fs.globSync(`${root}/{,*/}libfuse.so.2`).length > 0)
+const canNative = canFuse && packageFolder !== undefined && hasLibfuse
+
+const text = (name: string) => Buffer.from(Buffer.from(name, "latin1").toString("utf8")).toString("latin1")
+const time = (nanoseconds: bigint) => String(nanoseconds < 0n ? 0n : nanoseconds - (nanoseconds % 1_000_000n))
 
 /** Names are text, times have milliseconds and begin in 1970. */
 const shown = (facts: Readonly<Record<string, FileFacts>>): Readonly<Record<string, FileFacts>> => {
-  const text = (name: string) => Buffer.from(Buffer.from(name, "latin1").toString("utf8")).toString("latin1")
-  const time = (nanoseconds: bigint) => String(nanoseconds < 0n ? 0n : nanoseconds - (nanoseconds % 1_000_000n))
   return Object.fromEntries(
     Object.entries(facts)
       .map(([path, fact]) => [text(path), { ...fact, mtime: time(BigInt(fact.mtime)) }] as const)
@@ -40,16 +60,19 @@ const nativeDriver: MountedDriver = {
   hearsOfKills: false
 }
 
-describe.skipIf(!canFuse)("FuseDriverNative (needs root and /dev/fuse)", () => {
+describe.skipIf(!canNative)("FuseDriverNative (needs root, /dev/fuse, fuse-native and libfuse2)", () => {
   layerMountSuite("fuse", nativeDriver)
   fuseDriverSuite(nativeDriver)
 })
 
-describe.skipIf(!canErofs)("EROFS over FuseDriverNative (needs root, /dev/fuse and EROFS of Linux 6.12)", () => {
-  layerMountSuite("erofs", nativeDriver)
-})
+describe.skipIf(!canNative || !canErofs)(
+  "EROFS over FuseDriverNative (needs the same, and EROFS of Linux 6.12)",
+  () => {
+    layerMountSuite("erofs", nativeDriver)
+  }
+)
 
-describe.skipIf(!canFuse)("what only FuseDriverNative does (needs root and /dev/fuse)", () => {
+describe.skipIf(!canNative)("what only FuseDriverNative does (needs root, /dev/fuse, fuse-native and libfuse2)", () => {
   layer(hostedFuseDriver, { excludeTestServices: true })((it) => {
     it.effect("mounts trees under the type that harnesses count, and shows any source", () =>
       Effect.gen(function* () {
@@ -109,38 +132,30 @@ describe.skipIf(!canFuse)("what only FuseDriverNative does (needs root and /dev/
     })
   )
 
-  it.live("answers a bug of ours with EIO and a line in the log, and lives on", () =>
+  it.live("answers a bug of ours with EIO and a line in the log, lives on, and keeps its device from children", () =>
     Effect.gen(function* () {
       const place = yield* temporaryDirectory
       const { stdout } = yield* Effect.promise(() => run(process.execPath, [support("faultyNativeMount.ts"), place]))
-      const { refused, logged }: { readonly refused: ReadonlyArray<boolean>; readonly logged: number } =
+      const found: { readonly refused: ReadonlyArray<boolean>; readonly logged: number; readonly inherited: boolean } =
         JSON.parse(stdout)
-      assert.deepStrictEqual(refused, [true, true, true, true])
-      assert.isAtLeast(logged, 4)
+      assert.deepStrictEqual(found.refused, [true, true, true, true])
+      assert.isAtLeast(found.logged, 4)
+      assert.isFalse(found.inherited)
     })
   )
 })
 
-describe.skipIf(!canFuse)("FuseDriverNative where something is missing (needs root, to hide it)", () => {
-  /** In a mount namespace of its own, where a file or directory is hidden by another. */
-  const withHidden = (hide: string) =>
-    Effect.map(
-      Effect.promise(() =>
-        run("unshare", ["-m", "sh", "-ec", `${hide}; exec "$0" "$1"`, process.execPath, support("loadFuseNative.ts")])
-      ),
-      ({ stdout }) => stdout
-    )
-
+describe.skipIf(!canNative)("FuseDriverNative where something is missing (needs it, and root to hide it)", () => {
   it.live("says how to get the package", () =>
     Effect.gen(function* () {
-      const said = yield* withHidden(`mount -t tmpfs tmpfs ${path.dirname(manifest)}`)
+      const said = yield* withHidden(`mount -t tmpfs tmpfs ${packageFolder}`)
       assert.include(said, 'the npm package fuse-native is missing: "npm install fuse-native@2.2.6" installs it')
     })
   )
 
   it.live("says how to get a binary", () =>
     Effect.gen(function* () {
-      const said = yield* withHidden(`mount -t tmpfs tmpfs ${path.dirname(manifest)}/prebuilds`)
+      const said = yield* withHidden(`mount -t tmpfs tmpfs ${packageFolder}/prebuilds`)
       assert.include(said, "the npm package fuse-native has no binary for this machine")
     })
   )

@@ -1,6 +1,6 @@
 /**
  * A process whose mount by libfuse meets a bug in every operation: `node faultyNativeMount.ts DIRECTORY`. Prints, as JSON, what a program got
- * there, how many faults were logged, and that the process lives on.
+ * there, how many faults were logged, and whether children got the mount's device.
  */
 import { Effect, Logger } from "effect"
 import { execFile } from "node:child_process"
@@ -73,7 +73,12 @@ const program = Effect.gen(function* () {
     ] as const,
     ([command, ...args]) => errorOf(command, ...args)
   )
-  return { refused: errors.map((error) => error.includes("Input/output error")), logged }
+  const { stdout } = yield* Effect.promise(() => promisify(execFile)("ls", ["-l", "/proc/self/fd"]))
+  return {
+    refused: errors.map((error) => error.includes("Input/output error")),
+    logged,
+    inherited: stdout.includes("/dev/fuse")
+  }
 }).pipe(Effect.scoped, Effect.provide(Logger.layer([counting])))
 
 process.stdout.write(JSON.stringify(await Effect.runPromise(program)))

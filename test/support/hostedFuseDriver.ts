@@ -10,6 +10,14 @@ import type { FromHost, HostAnswer, HostedSpans, HostRequest, SupplyAnswer, ToHo
 
 const program = fileURLToPath(new URL("fuseHost.ts", import.meta.url))
 
+const supply = (spans: LayerSpans, offset: number, length: number): Effect.Effect<SupplyAnswer> =>
+  spans.supply(offset, length).pipe(
+    Effect.map((bytes): SupplyAnswer => (bytes === undefined ? { kind: "local" } : { kind: "bytes", bytes })),
+    Effect.catch(({ reason }) => Effect.succeed<SupplyAnswer>({ kind: "failed", reason }))
+  )
+
+const shown = ({ answer }: { readonly answer: HostAnswer }) => (answer.type === "shown" ? answer.path : "")
+
 const startHost = Effect.gen(function* () {
   const pending = new Map<number, (answer: HostAnswer) => void>()
   const lent = new Map<number, LayerSpans>()
@@ -43,11 +51,6 @@ const startHost = Effect.gen(function* () {
   )
   const send = (message: ToHost) => child.send(message)
 
-  const supply = (spans: LayerSpans, offset: number, length: number): Effect.Effect<SupplyAnswer> =>
-    spans.supply(offset, length).pipe(
-      Effect.map((bytes): SupplyAnswer => (bytes === undefined ? { kind: "local" } : { kind: "bytes", bytes })),
-      Effect.catch(({ reason }) => Effect.succeed<SupplyAnswer>({ kind: "failed", reason }))
-    )
   child.on("message", (message: FromHost) => {
     if (message.type === "answer") {
       const answered = pending.get(message.id)
@@ -113,8 +116,6 @@ const startHost = Effect.gen(function* () {
     Effect.suspend(() => Effect.orDie(ask(++ids, { type: "counts", mount }))).pipe(
       Effect.map((answer) => (answer.type === "counted" ? answer : { requests: 0, waited: 0 }))
     )
-  const shown = ({ answer }: { readonly answer: HostAnswer }) => (answer.type === "shown" ? answer.path : "")
-
   return FuseDriver.of({
     implementation: "fuse-native",
     mountTree: ({ mountPoint, source, layer, opaqueXattr }) =>

@@ -7,6 +7,7 @@
 import { createRequire } from "node:module"
 import { dirname } from "node:path"
 import { koffi } from "./koffi.ts"
+import { attributesWords, encodeAttributes, encodeStatistics } from "../../streams/codec/fuseNative.ts"
 import type { FuseAttributes, FuseStatistics } from "../../streams/codec/fuseReply.ts"
 
 /** A request that waits for its answer: a thread of libfuse sleeps for it. It must be answered exactly once. */
@@ -102,35 +103,7 @@ const addOn = (): AddOn => {
   return loaded
 }
 
-/** struct stat as the add-on takes it: words, of which pairs are 64 bits; times in milliseconds, none before 1970. */
-const statWords = (of: FuseAttributes, words: Uint32Array): Uint32Array => {
-  const pair = (at: number, value: number) => {
-    words[at] = value % two32
-    words[at + 1] = Math.floor(value / two32)
-  }
-  const milliseconds = Math.max(of.seconds * 1000 + Math.floor(of.nanoseconds / 1e6), 0)
-  words.set([of.mode, of.uid, of.gid])
-  pair(3, of.size)
-  words.set([0, of.nlink, of.node, of.rdev, 4096], 5)
-  // In units of 512, for whole blocks of 4096 (lazy-filesystem spec, 6.3).
-  pair(10, Math.ceil(of.size / 4096) * 8)
-  for (const at of [12, 14, 16]) pair(at, milliseconds)
-  return words
-}
-
-const maxNameBytes = 255
-
-/** struct statvfs in 32-bit words: blocks are counted in larger ones where there are too many. */
-const statisticsWords = (of: FuseStatistics): Uint32Array => {
-  let scale = 1
-  while (of.blocks / scale >= two32 && of.blockSize * scale * 2 < two32) scale *= 2
-  const blocks = [of.blocks, of.blocksFree, of.blocksAvailable].map((count) => Math.floor(count / scale))
-  const files = [of.files, of.filesFree, of.filesFree].map((count) => Math.min(count, two32 - 1))
-  const size = of.blockSize * scale
-  return Uint32Array.from([size, size, ...blocks, ...files, 0, 0, maxNameBytes])
-}
-
-const noWords = new Uint32Array(18)
+const noWords = new Uint32Array(attributesWords)
 
 /** The size alone where there is no room at all, else the bytes, if they fit. */
 const fill = (room: Uint8Array, found: Uint8Array | number): number => {
@@ -142,8 +115,8 @@ const fill = (room: Uint8Array, found: Uint8Array | number): number => {
 }
 
 const handlersOf = (native: AddOn, operations: NativeOperations): ReadonlyArray<readonly [number, Handler]> => {
-  const words = new Uint32Array(18)
-  const statistics = statisticsWords(operations.statistics)
+  const words = new Uint32Array(attributesWords)
+  const statistics = encodeStatistics(operations.statistics)
   const orFault = <A>(operation: string, call: () => A): A | number => {
     try {
       return call()
@@ -160,7 +133,7 @@ const handlersOf = (native: AddOn, operations: NativeOperations): ReadonlyArray<
       (request: Request, _: number, path: string) => {
         const found = orFault("getattr", () => operations.attributes(path))
         if (typeof found === "number") return native.fuse_native_signal_getattr(request, found, noWords)
-        native.fuse_native_signal_getattr(request, 0, statWords(found, words))
+        native.fuse_native_signal_getattr(request, 0, encodeAttributes(found, words))
       }
     ],
     [
@@ -169,7 +142,7 @@ const handlersOf = (native: AddOn, operations: NativeOperations): ReadonlyArray<
         const found = orFault("readdir", () => operations.list(path))
         if (typeof found === "number") return native.fuse_native_signal_readdir(request, found, [], [])
         const names = found.map(({ name }) => name)
-        const attributes = found.map((entry) => statWords(entry.attributes, new Uint32Array(18)))
+        const attributes = found.map((entry) => encodeAttributes(entry.attributes, new Uint32Array(attributesWords)))
         native.fuse_native_signal_readdir(request, 0, names, attributes)
       }
     ],
