@@ -2,7 +2,7 @@
  * Serves file systems through FUSE.
  *
  * Content is immutable, so kernels are told to cache for as long as they like. Requests that need no network are answered
- * in reader threads; a read of bytes that are not local waits for its layer's `ensure`, and a read that fails gets EIO. A mount ends
+ * at once; a read of bytes that are not local waits for its layer's `supply`, and a read that fails gets EIO. A mount ends
  * with its scope: it is unmounted (lazily if it is busy), its requests are answered, its descriptor closed.
  */
 import { Context, type Effect, Schema, type Scope } from "effect"
