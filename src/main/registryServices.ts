@@ -22,6 +22,8 @@ export interface RegistryFlags {
   readonly tlskey: string
   readonly httpDump: boolean
   readonly httpTrace: boolean
+  /** The only host that `user` is for, where a command talks to several. */
+  readonly userHost?: string | undefined
 }
 
 /** Registries, and what pushes to them and finds images in them, as long as the scope is open. `trace` gets the lines of `--debug`. */

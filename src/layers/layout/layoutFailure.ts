@@ -44,6 +44,7 @@ export const makeAttempts = (root: string): Attempts => {
   return {
     root,
     failure,
+    // What was begun is waited for: it would go on behind the back of those who clean up, and make anew what they removed.
     attempt: (operation, reference, run) =>
       Effect.tryPromise({
         try: async () => run(),
@@ -51,6 +52,6 @@ export const makeAttempts = (root: string): Attempts => {
           const reason = advice[errorCode(cause) ?? ""] ?? causeMessage(cause)
           return failure(operation, reference, reason, cause)
         }
-      })
+      }).pipe(Effect.uninterruptible)
   }
 }

@@ -54,7 +54,7 @@ export const writeLayoutDirectory = Effect.fn("writeLayoutDirectory")(function* 
       try: run,
       catch: (cause) =>
         new StandaloneFailed({ attempted: `failed to write ${output}`, reason: causeMessage(cause), cause })
-    })
+    }).pipe(Effect.uninterruptible)
   const content = yield* reachableContent(store, root)
   const place = yield* attempt(async () => (await unlessMissing(fs.realpath(output))) ?? path.resolve(output))
   const suffix = randomBytes(6).toString("hex")

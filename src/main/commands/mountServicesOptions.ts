@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { registryOptionsFromFlags } from "../../layers/registry/registryFlags.ts"
-import { Root } from "../cli/globalFlags.ts"
+import { Debug, Root } from "../cli/globalFlags.ts"
 import type { MountServicesOptions } from "../mountServices.ts"
 import type { MountingOptions } from "./imageFlags.ts"
 
@@ -13,7 +13,8 @@ const gibibyte = 2 ** 30
 const freeShare = 0.05
 
 export const mountServicesOptions = Effect.fnUntraced(function* (options: MountingOptions) {
-  const flags = { ...options, user: Option.getOrUndefined(options.user) }
+  const httpTrace = options.httpTrace || (yield* Debug)
+  const flags = { ...options, httpTrace, user: Option.getOrUndefined(options.user) }
   const registry = yield* Effect.fromResult(registryOptionsFromFlags(flags, Console.error))
   const services: MountServicesOptions = {
     root: yield* Root,

@@ -131,6 +131,23 @@ describe.skipIf(missing !== "")(
       })
     )
 
+    it.live("gives --user to the registry that is written to, and to no other", () =>
+      Effect.gen(function* () {
+        const [one, two] = [yield* dockerRegistry({ password: true }), yield* dockerRegistry({ password: true })]
+        const environment = { DOCKER_CONFIG: yield* temporaryDirectory }
+        const args = ["convert", "--standalone", "--user", "me:secret", ...small]
+        const [from, to] = [`docker://${one.host}/app:v1`, `docker://${two.host}/app:soci`]
+        const first = yield* runSociWith({ environment }, ...args, vectorFile("oci-single/input"), from)
+        assert.strictEqual(first.code, 0, first.stderr)
+        const refused = yield* runSociWith({ environment }, ...args, from, to)
+        assert.strictEqual(refused.code, 1)
+        assert.match(refused.stderr, new RegExp(`soci: ${one.host}/app refused to .*401`))
+        const archive = path.join(yield* temporaryDirectory, "app.tar")
+        const fetched = yield* runSociWith({ environment }, ...args, from, archive)
+        assert.strictEqual(fetched.code, 0, fetched.stderr)
+      })
+    )
+
     it.live("goes between files and registries as well", () =>
       Effect.gen(function* () {
         const { host } = yield* dockerRegistry()

@@ -21,7 +21,7 @@ import { reportBuild } from "../buildReport.ts"
 import { printJson } from "../printJson.ts"
 import { pushEventLine } from "../push/pushEventLine.ts"
 import { uploadsAtOnce } from "../push/uploadsAtOnce.ts"
-import { type ConversionInput, openConversionInput, readPlace } from "./conversionInput.ts"
+import { type ConversionInput, openConversionInput, type Place, readPlace } from "./conversionInput.ts"
 import { convertedJson, convertedPlatforms, type ConvertOptions, readConversionOptions } from "./convertStored.ts"
 
 export type OutputFormat = "oci-archive" | "oci-dir"
@@ -52,6 +52,10 @@ const pushConverted = Effect.fnUntraced(function* (
   yield* pusher.push(content, root, reference, { concurrency, onEvent, ...tag, ...mountFrom })
 })
 
+/** `--user` is for where the image is written, if that is a registry, and never for both. */
+const hostOfUser = (from: Place, to: Place): string | undefined =>
+  to._tag === "Registry" ? to.reference.host : from._tag === "Registry" ? from.reference.host : undefined
+
 export const convertStandalone = Effect.fn("soci.convert.standalone")(function* (options: StandaloneConvertOptions) {
   const source = yield* required(options.source, "source image needs to be specified")
   const destination = yield* required(options.destination, "destination needs to be specified")
@@ -68,7 +72,7 @@ export const convertStandalone = Effect.fn("soci.convert.standalone")(function* 
   const registries = yield* Effect.cached(
     Effect.flatMap(
       Effect.promise(() => import("../../registryServices.ts")),
-      ({ openRegistries }) => openRegistries(options, bars.note)
+      ({ openRegistries }) => openRegistries({ ...options, userHost: hostOfUser(from, to) }, bars.note)
     )
   )
   const input = yield* openConversionInput(from, to, registries, bars)
