@@ -178,6 +178,28 @@ describe("soci", () => {
     }).pipe(Effect.provide(NodeServices.layer))
   )
 
+  it.live("uses the index that it is told to, or says that it is not there", () =>
+    Effect.gen(function* () {
+      const [root, image] = [yield* temporaryDirectory, yield* layoutOf]
+      const digest = `sha256:${"0".repeat(64)}`
+      const ended = yield* run("run", "--build", "--root", root, "--index-digest", digest, image, "--", "/tool")
+      assert.strictEqual(ended.code, 1)
+      assert.match(ended.stderr, new RegExp(`^soci: .*${digest}.*\n$`))
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+
+  it.live("tells more with --debug, on standard error", () =>
+    Effect.gen(function* () {
+      const layer = path.join(yield* temporaryDirectory, "layer.tar")
+      yield* Effect.promise(() => fs.writeFile(layer, new Uint8Array(10_240)))
+      const quiet = yield* run("ztoc", "build", layer)
+      assert.deepStrictEqual({ code: quiet.code, stderr: quiet.stderr }, { code: 0, stderr: "" })
+      const told = yield* run("ztoc", "build", "--debug", layer)
+      assert.strictEqual(told.stdout, quiet.stdout)
+      assert.match(told.stderr, /^time="[^"]*" level=debug msg=/m)
+    })
+  )
+
   it.live("refuses a platform the image is not for", () =>
     Effect.gen(function* () {
       const [root, image] = [yield* temporaryDirectory, yield* layoutOf]
