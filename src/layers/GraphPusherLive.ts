@@ -67,6 +67,7 @@ export const layer = Layer.effect(
       mountFrom: string | undefined
     ) {
       const outcome = yield* registry.push(repository, descriptor, content.readBlob(descriptor), {
+        verified: true,
         onMissing: onEvent({ _tag: "Pushing", descriptor }),
         ...(mountFrom === undefined ? {} : { mountFrom })
       })

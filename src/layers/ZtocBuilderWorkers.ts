@@ -26,7 +26,7 @@ import type { FromZtocWorker } from "./ztoc/ztocWorker.ts"
  * counts as new memory to the collector, which then runs every 30 MB of a layer.
  */
 const chunkSize = 256 * 1024
-const chunksInFlight = 8
+const chunksInFlight = 16
 
 type ScanAnswer = Extract<FromZtocWorker, { readonly type: "built" }>
 

@@ -9,6 +9,9 @@ import { BlobReadFailed, type RemoteBlob } from "../services/RemoteBlob.ts"
 /** Big enough that the cost of a call vanishes, small enough to stay in cache. */
 const chunkBytes = 256 * 1024
 
+/** What one buffer for all chunks has: fewer calls, and no more memory than that. */
+const reusedBytes = 1024 * 1024
+
 /** A range up to this size, such as a span, comes in one piece: its reader would put it together in as much memory again. */
 const wholeBytes = 4 * 1024 * 1024
 
@@ -55,7 +58,7 @@ export const readRangeReusing = <E>(
   onError: (cause: unknown) => E
 ): Stream.Stream<Uint8Array, E> =>
   Stream.suspend(() => {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(chunkBytes, length))
+    const buffer = Buffer.allocUnsafeSlow(Math.min(reusedBytes, length))
     return readChunks(handle, offset, length, onError, (missing) => buffer.subarray(0, missing))
   })
 

@@ -13,7 +13,7 @@ export type PushEvent =
   | { readonly _tag: "Pushing"; readonly descriptor: Descriptor }
   | { readonly _tag: "Pushed"; readonly descriptor: Descriptor }
 
-/** Where the content of a graph is read: an image found somewhere, or the store that holds what was built. */
+/** Where the content of a graph is read, verified: an image found somewhere, or the store that holds what was built. */
 export type GraphContent = Pick<SourceImage, "readDocument" | "readBlob">
 
 export interface PushOptions {

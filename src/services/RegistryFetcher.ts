@@ -78,6 +78,8 @@ export interface BlobPushOptions {
   readonly mountFrom?: string
   /** Runs when it is known that the registry does not have the blob, before it is mounted or uploaded. */
   readonly onMissing?: Effect.Effect<void>
+  /** The content fails by itself unless it is the descriptor's: it is not hashed here again. */
+  readonly verified?: boolean
 }
 
 export class RegistryFetcher extends Context.Service<

@@ -95,16 +95,23 @@ const unreadable = () => new ExchangeFailed({ reason: "its content could not be 
  * The content as uploads read it, and what came of reading it: a request would tell of a failing source as of a broken
  * connection, so it is remembered on the side.
  */
-const watched = Effect.fnUntraced(function* <E>(content: Stream.Stream<Uint8Array, E>, descriptor: Descriptor) {
+const watched = Effect.fnUntraced(function* <E>(
+  content: Stream.Stream<Uint8Array, E>,
+  descriptor: Descriptor,
+  verified: boolean
+) {
   const failure = yield* Ref.make(Option.none<SourceFailed<E> | ExchangeFailed>())
   const note = (error: SourceFailed<E> | ExchangeFailed) =>
     Ref.update(
       failure,
       Option.orElseSome(() => error)
     )
-  const source: Content = content.pipe(
+  const read = content.pipe(
     Stream.tapError((error) => note(new SourceFailed(error))),
-    Stream.mapError(unreadable),
+    Stream.mapError(unreadable)
+  )
+  if (verified) return { source: read, failure: Ref.get(failure) }
+  const source: Content = read.pipe(
     verify(descriptor, `the content to upload as ${descriptor.digest}`),
     // Content that is not what it should be will not become so.
     Stream.mapError((error) =>
@@ -122,13 +129,13 @@ export const makePush = (client: RegistryClient, exists: Shape["exists"]): Shape
     repository: Repository,
     descriptor: Descriptor,
     content: Stream.Stream<Uint8Array, E>,
-    { mountFrom, onMissing = Effect.void }: BlobPushOptions
+    { mountFrom, onMissing = Effect.void, verified = false }: BlobPushOptions
   ): Effect.fn.Return<PushOutcome, RegistryError | E, Scope.Scope> {
     yield* takeTurn(`${formatRepository(repository)}@${descriptor.digest}`)
     if (yield* exists(repository, descriptor)) return "present"
     yield* onMissing
     const purpose = blobPurpose("push", repository, descriptor)
-    const { source, failure } = yield* watched(content, descriptor)
+    const { source, failure } = yield* watched(content, descriptor, verified)
     const attempt = bring(client, purpose, descriptor.size, source, mountFrom).pipe(
       Effect.catchTag("ExchangeFailed", (failed) =>
         Effect.flatMap(failure, (noted) => Effect.fail(Option.getOrElse(noted, () => failed)))
