@@ -46,11 +46,11 @@ interface Build {
 }
 
 const scanOptions = Effect.fnUntraced(function* (
-  { compression, spanSize, buildToolIdentifier }: ZtocBuildOptions,
+  { compression, mediaType, spanSize, buildToolIdentifier }: ZtocBuildOptions,
   inflater: BlockInflaterName | undefined
 ) {
   if (compression !== "gzip" && compression !== "uncompressed" && compression !== "unknown") {
-    return yield* new UnsupportedCompression({ compression })
+    return yield* new UnsupportedCompression({ compression, ...(mediaType === undefined ? {} : { mediaType }) })
   }
   if (!Number.isSafeInteger(spanSize) || spanSize < 0) {
     return yield* new InvalidLayer({ stage: "options", reason: "span size must be >= 0", offset: 0 })

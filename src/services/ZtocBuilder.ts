@@ -17,6 +17,8 @@ export const defaultBuildToolIdentifier = "AWS SOCI CLI v0.2"
 export interface ZtocBuildOptions {
   /** What the layer's media type declares. */
   readonly compression: LayerCompression
+  /** The layer's media type, for errors. */
+  readonly mediaType?: string
   /** Uncompressed bytes; for gzip, 0 starts a span at each deflate block. */
   readonly spanSize: number
   readonly buildToolIdentifier: string
@@ -44,10 +46,13 @@ export type ZtocBuildEvent =
 
 /** The layer is packed in a way no ztoc can describe; callers skip it. */
 export class UnsupportedCompression extends Schema.TaggedError<UnsupportedCompression>()("UnsupportedCompression", {
-  compression: Schema.String
+  compression: Schema.String,
+  /** The layer's, where the caller told it. */
+  mediaType: Schema.optionalKey(Schema.String)
 }) {
   override get message(): string {
-    return `unsupported compression algorithm, supported: gzip, got: ${this.compression}`
+    const of = this.mediaType === undefined ? "" : ` (${this.mediaType})`
+    return `unsupported compression algorithm, supported: gzip, got: ${this.compression}${of}`
   }
 }
 

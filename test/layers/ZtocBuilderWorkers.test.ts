@@ -119,14 +119,17 @@ for (const inflater of ["zlib", "pako"] as const) {
       })
     )
 
-    it.effect("names the compression it cannot describe", () =>
+    it.effect("names the compression it cannot describe, and the media type that says so", () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(
-          ZtocBuilder.use((builder) =>
-            builder.build(Stream.die("must not be read"), { ...options, compression: "zstd" })
-          )
-        )
+        const mediaType = "application/vnd.oci.image.layer.v1.tar+zstd"
+        const zstd = { ...options, compression: "zstd", mediaType } as const
+        const build = ZtocBuilder.use((builder) => builder.build(Stream.die("must not be read"), zstd))
+        const error = yield* Effect.flip(build)
         assert.strictEqual(error._tag, "UnsupportedCompression")
+        assert.strictEqual(
+          error.message,
+          `unsupported compression algorithm, supported: gzip, got: zstd (${mediaType})`
+        )
       })
     )
 

@@ -80,7 +80,7 @@ const buildZtoc = Effect.fnUntraced(function* (
   { spanSize, buildToolIdentifier, onEvent = () => Effect.void }: IndexBuildOptions
 ) {
   // The blob is verified while it is read: its digest need not be computed twice.
-  const own = { compression, spanSize, buildToolIdentifier }
+  const own = { compression, mediaType: layer.mediaType, spanSize, buildToolIdentifier }
   const built = yield* ztocs.events(image.readBlob(layer), { ...own, layerDigest: layer.digest }).pipe(
     Stream.tap((event) =>
       event._tag === "Progress"
