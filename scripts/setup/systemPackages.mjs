@@ -14,7 +14,10 @@ const wanted = [
   "libfuse2",
   "iproute2",
   "isal",
-  "libisal2"
+  "libisal2",
+  "openssl",
+  "zsh",
+  "fish"
 ]
 
 /** Packages that bring a service which Debian would start at once and at every boot. */
