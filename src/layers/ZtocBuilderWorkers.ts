@@ -148,7 +148,7 @@ const make = (inflater: BlockInflaterName | undefined) =>
       acquire: startScanThread,
       min: 0,
       max: availableParallelism(),
-      timeToLive: "10 seconds"
+      timeToLive: "1 minute"
     })
 
     const events = <E, R>(

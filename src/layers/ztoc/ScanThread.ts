@@ -20,10 +20,10 @@ export interface ScanListener {
 const file = import.meta.url.endsWith(".ts") ? "./ztocWorker.ts" : "./ztocWorker.js"
 
 /**
- * What a scan leaves behind dies young: with the engine's default a thread would hold 60 MB of it before it is collected. Smaller than
- * this gains nothing.
+ * What a scan leaves behind dies young: with the engine's default a thread would hold 60 MB of it before it is collected. Smaller
+ * than this costs time and gains nothing.
  */
-const youngGenerationMegabytes = 4
+const youngGenerationMegabytes = 8
 
 /** Starts a thread that ends with the scope. */
 export const startScanThread: Effect.Effect<ScanThread, never, Scope.Scope> = Effect.map(
