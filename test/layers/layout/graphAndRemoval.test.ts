@@ -192,6 +192,18 @@ describe("deleting from a layout (oci-layout-store, 13: 45 to 58 and 75)", () =>
     })
   )
 
+  it.live("deletes what has the digest, whatever media type it is called by, and its entry too", () =>
+    Effect.gen(function* () {
+      const image = manifest([])
+      const store = yield* openStore()
+      yield* pushAll(store, [config, image])
+      yield* store.tag(image.descriptor, "v1")
+      yield* store.delete({ ...image.descriptor, mediaType: "application/octet-stream" })
+      assert.deepStrictEqual(yield* present(store, { image }), [])
+      assert.deepStrictEqual(yield* store.tags, [])
+    })
+  )
+
   it.live("deletes an index that is a referrer and holds another, every time (57)", () =>
     Effect.gen(function* () {
       const A = manifest([])

@@ -154,8 +154,11 @@ describe.skipIf(missing !== "")(
         const directory = yield* temporaryDirectory
         const digest = yield* convertedDigest("docker-list")
         const input = vectorFile("docker-list/input")
-        const pushed = yield* convertLeavingNothing(...small, "--all-platforms", input, `docker://${host}/app:soci`)
+        const uploads = ["--max-concurrent-uploads", String(2n ** 63n)]
+        const args = [...small, ...uploads, "--all-platforms", input, `docker://${host}/app:soci`]
+        const pushed = yield* convertLeavingNothing(...args)
         assert.strictEqual(pushed.code, 0, pushed.stderr)
+        assert.include(pushed.stderr, "overflow for setting --max-concurrent-uploads=9223372036854775808")
         yield* pushVector("docker-list", host, "app:v1")
         const archive = path.join(directory, "app.tar")
         const fetched = yield* convertLeavingNothing(...small, `docker://${host}/app:v1`, archive)
