@@ -11,6 +11,7 @@ import { isIndexType, isManifestType } from "../services/MediaType.ts"
 import { RegistryFetcher } from "../services/RegistryFetcher.ts"
 import { documentMediaType } from "../streams/codec/documentType.ts"
 import * as ContentStoreLayout from "./ContentStoreLayout.ts"
+import { imageInStore } from "./imageInStore.ts"
 
 type Store = ContentStore["Service"]
 
@@ -60,15 +61,11 @@ const findInLayout = Effect.fnUntraced(function* (name: LayoutReference) {
   const store = Context.get(built, ContentStore)
   const reference = name.digest ?? name.tag
   const target = yield* reference === undefined ? theOnlyImage(store) : store.resolve(reference)
-  return {
-    name,
-    target: yield* withDocumentType(store, target),
-    resolveDigest: (digest) => Effect.flatMap(store.resolve(digest), (found) => withDocumentType(store, found)),
-    readDocument: store.readDocument,
-    readBlob: store.read,
-    openBlob: store.open,
-    referrers: store.referrers
-  } satisfies SourceImage
+  const image: SourceImage = {
+    ...imageInStore(store, name, yield* withDocumentType(store, target)),
+    resolveDigest: (digest) => Effect.flatMap(store.resolve(digest), (found) => withDocumentType(store, found))
+  }
+  return image
 })
 
 const maxTagsShown = 10

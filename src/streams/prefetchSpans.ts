@@ -7,8 +7,9 @@
 import { Result } from "effect"
 import { posix } from "node:path"
 import type { PrefetchSpan } from "../services/PrefetchArtifact.ts"
-import type { ByteString, InvalidZtoc, Span, TocEntry, Ztoc } from "../services/Ztoc.ts"
+import type { ByteString, InvalidZtoc, TocEntry, Ztoc } from "../services/Ztoc.ts"
 import { spansOf } from "./codec/zinfo.ts"
+import { spanAt } from "./extractRange.ts"
 
 /** What a layer says of a path: where its bytes are, or that no layer below counts; `undefined` where it says nothing. */
 export type LayerAnswer = { readonly first: number; readonly last: number } | "hidden" | undefined
@@ -26,17 +27,6 @@ const cleanName = (name: ByteString): ByteString => (unclean.test(name) ? cleanP
 
 const parentsOf = (name: string): ReadonlyArray<string> =>
   name.split("/").flatMap((_part, i, parts) => (i === 0 ? [] : [parts.slice(0, i).join("/")]))
-
-const spanAt = (spans: ReadonlyArray<Span>, offset: number): number => {
-  let low = 0
-  let high = spans.length
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1
-    if ((spans[middle]?.uncompressedStart ?? 0) <= offset) low = middle
-    else high = middle
-  }
-  return low
-}
 
 /** The paths by name, and by what hides them in the layers below. */
 const indexPaths = (paths: ReadonlyArray<string>) => {

@@ -8,6 +8,7 @@ import * as ArtifactsDbSqlite from "../../src/layers/ArtifactsDbSqlite.ts"
 import * as ContentStoreLayout from "../../src/layers/ContentStoreLayout.ts"
 import * as GraphPusherLive from "../../src/layers/GraphPusherLive.ts"
 import { hostPlatform } from "../../src/layers/hostPlatform.ts"
+import { imageInStore } from "../../src/layers/imageInStore.ts"
 import * as IndexBuilderLive from "../../src/layers/IndexBuilderLive.ts"
 import * as RegistryFetcherHttp from "../../src/layers/RegistryFetcherHttp.ts"
 import { resolvePlatform } from "../../src/layers/resolvePlatform.ts"
@@ -19,7 +20,7 @@ import type { Descriptor } from "../../src/services/Descriptor.ts"
 import { GraphPusher } from "../../src/services/GraphPusher.ts"
 import { ImageMounter } from "../../src/services/ImageMounter.ts"
 import { parseImageName } from "../../src/services/ImageName.ts"
-import { ImageSource, type SourceImage } from "../../src/services/ImageSource.ts"
+import { ImageSource } from "../../src/services/ImageSource.ts"
 import { IndexBuilder } from "../../src/services/IndexBuilder.ts"
 import type { MountMode } from "../../src/services/LayerMounter.ts"
 import { defaultBuildToolIdentifier } from "../../src/services/ZtocBuilder.ts"
@@ -128,15 +129,8 @@ const storedImage = Effect.gen(function* () {
   )
   const store = Context.get(services, ContentStore)
   const target = yield* storeImageOf(store, "nasty", [base, middle, top])
-  const image: SourceImage = {
-    name: yield* Effect.fromResult(parseImageName(`oci-layout:${layout}:nasty`)),
-    target,
-    resolveDigest: store.resolve,
-    readDocument: store.readDocument,
-    readBlob: store.read,
-    openBlob: store.open,
-    referrers: store.referrers
-  }
+  const name = yield* Effect.fromResult(parseImageName(`oci-layout:${layout}:nasty`))
+  const image = imageInStore(store, name, target)
   const pusher = Context.get(services, GraphPusher)
   const push = (root: Descriptor, host: string, tag?: string) =>
     pusher.push(image, root, { host, repository: "test" }, { concurrency: 3, ...(tag === undefined ? {} : { tag }) })

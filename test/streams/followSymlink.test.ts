@@ -1,23 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { TocEntry } from "../../src/services/Ztoc.ts"
+import type { EntryType } from "../../src/services/Ztoc.ts"
 import { followSymlink } from "../../src/streams/followSymlink.ts"
+import { entry as entryOf } from "../support/tocEntries.ts"
 
-const entry = (name: string, type: string, linkname = ""): TocEntry => ({
-  name,
-  type,
-  linkname,
-  offset: 512,
-  size: 0,
-  mode: 0o644n,
-  uid: 0,
-  gid: 0,
-  uname: "",
-  gname: "",
-  modTime: "",
-  devmajor: 0n,
-  devminor: 0n,
-  pax: []
-})
+const entry = (name: string, type: EntryType, linkname = "") => entryOf(name, type, { linkname })
 
 const entries = [
   entry("etc/", "dir"),

@@ -3,25 +3,12 @@ import { Result } from "effect"
 import type { EntryType, TocEntry, Ztoc } from "../../src/services/Ztoc.ts"
 import { encodeTarZinfo } from "../../src/streams/codec/zinfoWriter.ts"
 import { cleanPrefetchPath, mergeSpanRanges, prefetchAnswers } from "../../src/streams/prefetchSpans.ts"
+import { entry as entryOf } from "../support/tocEntries.ts"
 
 const spanSize = 1000
 
-const entry = (name: string, offset: number, size: number, type: EntryType = "reg"): TocEntry => ({
-  name: Buffer.from(name, "utf8").toString("latin1"),
-  type,
-  offset,
-  size,
-  linkname: "",
-  mode: 0o644n,
-  uid: 0,
-  gid: 0,
-  uname: "",
-  gname: "",
-  modTime: "",
-  devmajor: 0n,
-  devminor: 0n,
-  pax: []
-})
+const entry = (name: string, offset: number, size: number, type: EntryType = "reg"): TocEntry =>
+  entryOf(Buffer.from(name, "utf8").toString("latin1"), type, { offset, size })
 
 /** The ztoc of a layer that is not compressed: spans of equal size. */
 const ztocOf = (...entries: ReadonlyArray<TocEntry>): Ztoc => ({

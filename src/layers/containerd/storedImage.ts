@@ -5,6 +5,7 @@ import { Effect } from "effect"
 import { ContentStore } from "../../services/ContentStore.ts"
 import type { SourceImage } from "../../services/ImageSource.ts"
 import { type ImageNotFound, ImageStore, type ImageStoreFailed } from "../../services/ImageStore.ts"
+import { imageInStore } from "../imageInStore.ts"
 
 /** `name` is that of the image as containerd has it. The content store has to be containerd's, of the same namespace. */
 export const storedImage = Effect.fnUntraced(function* (
@@ -12,13 +13,5 @@ export const storedImage = Effect.fnUntraced(function* (
 ): Effect.fn.Return<SourceImage, ImageNotFound | ImageStoreFailed, ImageStore | ContentStore> {
   const store = yield* ContentStore
   const { target } = yield* ImageStore.use((images) => images.get(name))
-  return {
-    name: { _tag: "Stored", name },
-    target,
-    resolveDigest: store.resolve,
-    readDocument: store.readDocument,
-    readBlob: store.read,
-    openBlob: store.open,
-    referrers: store.referrers
-  }
+  return imageInStore(store, { _tag: "Stored", name }, target)
 })

@@ -18,6 +18,10 @@ export interface QuotaOptions {
 }
 
 export interface SpanQuota {
+  /** Looks at the quota where that may have something to take: at first, and when a layer was closed since. */
+  readonly look: Effect.Effect<void>
+  /** A layer was closed: its spans may be taken. */
+  readonly closed: Effect.Effect<void>
   /** So much was written: now and then it is looked whether that was too much. */
   wrote(bytes: number): Effect.Effect<void>
   /** Gives room back until quota and free share hold, and at least so many bytes. */
@@ -39,6 +43,7 @@ interface Kept {
 export const makeSpanQuota = Effect.fnUntraced(function* (directory: string, options: QuotaOptions) {
   const one = yield* Semaphore.make(1)
   let written = 0
+  let mayTake = true
   const reclaim = (atLeast: number) =>
     Effect.tryPromise({ try: () => reclaimIn(directory, options, atLeast), catch: (cause) => cause }).pipe(
       Effect.uninterruptible,
@@ -47,6 +52,14 @@ export const makeSpanQuota = Effect.fnUntraced(function* (directory: string, opt
     )
   const quota: SpanQuota = {
     reclaim,
+    closed: Effect.sync(() => {
+      mayTake = true
+    }),
+    look: Effect.suspend(() => {
+      if (!mayTake) return Effect.void
+      mayTake = false
+      return reclaim(0)
+    }),
     wrote: (bytes) =>
       Effect.suspend(() => {
         written += bytes

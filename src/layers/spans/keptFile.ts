@@ -34,6 +34,12 @@ export const isHeld = async (directory: string): Promise<boolean> => {
 /** What a loss of power takes with it at most. */
 const flushInterval = "30 seconds"
 
+/**
+ * A lock that was just given up may still be held: by a child that some thread is starting, until it runs its own program. Who has a layer
+ * open has it for longer.
+ */
+const lookAgain = Schedule.max([Schedule.spaced("20 millis"), Schedule.recurs(5)])
+
 interface Opened {
   readonly spansFile: FileHandle
   readonly stream: FileHandle
@@ -108,7 +114,9 @@ export const openKeptFile = Effect.fnUntraced(function* (
   const warn = (what: string) => (cause: unknown) =>
     Effect.logWarning(`${what} ${directory}: ${causeMessage(cause)}`).pipe(Effect.annotateLogs({ layer: digest }))
   const opened = yield* Effect.acquireRelease(
-    Effect.tryPromise({ try: () => openBoth(directory, layer), catch: failed }),
+    Effect.tryPromise({ try: () => openBoth(directory, layer), catch: failed }).pipe(
+      Effect.repeat({ until: (both) => both !== undefined, schedule: lookAgain })
+    ),
     (both) =>
       both === undefined
         ? Effect.void

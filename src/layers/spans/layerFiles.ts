@@ -26,7 +26,8 @@ export const makeLayerFiles = Effect.fnUntraced(function* (directory: string, ke
   const quota = yield* makeSpanQuota(layers, keep)
   const files: LayerFiles = {
     open: Effect.fnUntraced(function* (layer, identity, kept) {
-      yield* quota.reclaim(0)
+      yield* quota.look
+      yield* Effect.addFinalizer(() => quota.closed)
       const file = yield* openKeptFile(join(layers, identity), layer, kept)
       return Option.isSome(file) ? file.value : yield* makeSpanFile(directory, layer, kept.size)
     })

@@ -14,6 +14,7 @@ import type { ContentMismatch, Descriptor } from "../../services/Descriptor.ts"
 import type { SourceImage } from "../../services/ImageSource.ts"
 import * as ContentStoreLayout from "../ContentStoreLayout.ts"
 import * as ContentStoreLayoutArchive from "../ContentStoreLayoutArchive.ts"
+import { imageInStore } from "../imageInStore.ts"
 import { maxIndexBytes } from "../layout/indexFile.ts"
 import { errorCode } from "../layout/layoutFailure.ts"
 import { overlayStore } from "./overlayStore.ts"
@@ -118,14 +119,6 @@ export const openStandaloneInput: (
   const upper = yield* ContentStoreLayout.open({ root: path.join(scratch, "store") })
   const store = overlayStore(lower, upper)
   const root = yield* rootDescriptor(store, lower.indexBytes)
-  const image: SourceImage = {
-    name: { _tag: "Layout", path: input, tag: undefined, digest: undefined },
-    target: root,
-    resolveDigest: store.resolve,
-    readDocument: store.readDocument,
-    readBlob: store.read,
-    openBlob: store.open,
-    referrers: store.referrers
-  }
+  const image = imageInStore(store, { _tag: "Layout", path: input, tag: undefined, digest: undefined }, root)
   return { store, root, image, scratch }
 })

@@ -68,7 +68,7 @@ const changeBoot = (directory: string) => {
 const bytesOnDisk = (directory: string) => statSync(join(directory, "stream")).blocks * 512
 
 describe("a layer whose spans are kept", () => {
-  it.effect("is read without the network once it was complete, by a store that was started later", () =>
+  it.live("is read without the network once it was complete, by a store that was started later", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* fill(directory)
@@ -76,7 +76,7 @@ describe("a layer whose spans are kept", () => {
     })
   )
 
-  it.effect("fetches only the spans it never had", () =>
+  it.live("fetches only the spans it never had", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* withLayer(directory, sample, (spans) => spans.ensure(0, 200_000))
@@ -104,7 +104,7 @@ describe("a layer whose spans are kept", () => {
     })
   )
 
-  it.effect("keeps over a loss of power what was flushed before, and nothing else", () =>
+  it.live("keeps over a loss of power what was flushed before, and nothing else", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* fill(directory)
@@ -113,7 +113,7 @@ describe("a layer whose spans are kept", () => {
     })
   )
 
-  it.effect("forgets after a loss of power what was not flushed", () =>
+  it.live("forgets after a loss of power what was not flushed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* fill(directory)
@@ -134,7 +134,7 @@ describe("a layer whose spans are kept", () => {
     ["whose bits were cut off", (kept: string) => truncateSync(join(kept, "spans"), 30)],
     ["whose bits are something else", (kept: string) => writeSync(openSync(join(kept, "spans"), "r+"), "NOTSPANS")]
   ] as const) {
-    it.effect(`is fetched again ${what}`, () =>
+    it.live(`is fetched again ${what}`, () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
         yield* fill(directory)
@@ -147,7 +147,7 @@ describe("a layer whose spans are kept", () => {
     )
   }
 
-  it.effect("leaves nothing when nothing of it was read", () =>
+  it.live("leaves nothing when nothing of it was read", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* withLayer(directory, sample, () => Effect.void)
@@ -155,7 +155,7 @@ describe("a layer whose spans are kept", () => {
     })
   )
 
-  it.effect("is read beside a process that has it open, which does not share its file", () =>
+  it.live("is read beside a process that has it open, which does not share its file", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* withLayer(directory, sample, (first) =>
@@ -174,7 +174,7 @@ describe("a layer whose spans are kept", () => {
     })
   )
 
-  it.effect("is not what another ztoc says of the same layer", () =>
+  it.live("is not what another ztoc says of the same layer", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const stream = tarOf({ data: prose(600_000) })
@@ -193,6 +193,9 @@ describe("a layer whose spans are kept", () => {
 const openAnother = (directory: string, bytes: number) =>
   withLayer(directory, layerOfSize(70_000), () => Effect.void, { keep: { bytes, freeShare: 0 } })
 
+/** A layer of the store at hand. */
+const openIn = (lazy: LazyLayer) => SpanStore.use((store) => store.open(openingOf(lazy, observedBlob(lazy.bytes))))
+
 describe("a quota", () => {
   const sizes = [400_000, 500_000, 600_000]
   const layers = sizes.map((size) => layerOfSize(size))
@@ -209,7 +212,7 @@ describe("a quota", () => {
     return kept
   })
 
-  it.effect("takes the layers that were used longest ago", () =>
+  it.live("takes the layers that were used longest ago", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const [first = "", second = "", third = ""] = yield* fillAll(directory)
@@ -221,7 +224,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("takes the end of a layer where that is enough, and what is left is still right", () =>
+  it.live("takes the end of a layer where that is enough, and what is left is still right", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const [first = "", second = "", third = ""] = yield* fillAll(directory)
@@ -237,7 +240,7 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("never takes a layer that is open", () =>
+  it.live("never takes a layer that is open", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* withLayer(directory, sample, (spans) =>
@@ -252,7 +255,21 @@ describe("a quota", () => {
     })
   )
 
-  it.effect("leaves a share of the disk free", () =>
+  it.live("takes what was closed since, when a store opens another layer", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* Effect.gen(function* () {
+        for (const lazy of layers) {
+          yield* Effect.scoped(Effect.flatMap(openIn(lazy), (spans) => readAll(spans, lazy)))
+        }
+        assert.strictEqual(keptDirectories(directory).length, 1)
+        yield* Effect.scoped(openIn(sample))
+        assert.deepStrictEqual(keptDirectories(directory), [])
+      }).pipe(Effect.provide(yield* storeIn(directory, { keep: { bytes: 0, freeShare: 0 } })))
+    })
+  )
+
+  it.live("leaves a share of the disk free", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* fillAll(directory)
@@ -275,7 +292,7 @@ describe.skipIf(!isRoot)("a full disk (mounting a small one needs root)", () => 
   )
 
   for (const keep of [undefined, boundless]) {
-    it.effect(`costs fetches, not reads (${keep ? "spans are kept" : "spans go with the layer"})`, () =>
+    it.live(`costs fetches, not reads (${keep ? "spans are kept" : "spans go with the layer"})`, () =>
       Effect.gen(function* () {
         const directory = yield* smallDisk
         const options = { memoryBytes: 300_000, ...(keep ? { keep } : {}) }
@@ -305,7 +322,7 @@ describe.skipIf(!isRoot)("a full disk (mounting a small one needs root)", () => 
     )
   }
 
-  it.effect("is made room on by layers that nobody has open", () =>
+  it.live("is made room on by layers that nobody has open", () =>
     Effect.gen(function* () {
       const directory = yield* smallDisk
       const [first, second] = [layerOfSize(350_000), layerOfSize(360_000)]
@@ -315,7 +332,7 @@ describe.skipIf(!isRoot)("a full disk (mounting a small one needs root)", () => 
     })
   )
 
-  it.effect("does not keep a store from being closed", () =>
+  it.live("does not keep a store from being closed", () =>
     Effect.gen(function* () {
       const directory = yield* smallDisk
       const scope = yield* Scope.make()
